@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any
 
 from qdiag.core.causes.ranking import Harm
@@ -65,8 +66,9 @@ def _hundredth(interval: Interval) -> Interval:
 
 def _changed(value: Any, change: Any) -> Any:
     """The same with `change` made of every part, inner ones first."""
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+    names = _parts_of(type(value))
+    if names is not None:
+        parts = {name: getattr(value, name) for name in names}
         inner = {name: _changed(part, change) for name, part in parts.items()}
         same = all(inner[name] is parts[name] for name in parts)
         return change(value if same else replace(value, **inner))
@@ -74,3 +76,9 @@ def _changed(value: Any, change: Any) -> Any:
         made = tuple(_changed(item, change) for item in value)
         return value if all(one is other for one, other in zip(made, value, strict=True)) else made
     return value
+
+
+@cache
+def _parts_of(kind: type) -> tuple[str, ...] | None:
+    """Fields that are given when a dataclass is made; None for any other class."""
+    return tuple(field.name for field in fields(kind) if field.init) if is_dataclass(kind) else None

@@ -87,15 +87,15 @@ def assert_surfaces_agree(found: Diagnosis, reports: Reports | None = None) -> N
         _assert_in(sentence, in_tables)
 
 
-def assert_layer_tables_agree(found: Diagnosis) -> None:
+def assert_layer_tables_agree(found: Diagnosis, reports: Reports) -> None:
     """All tables of layers have the same columns, in the same order and unit, and the same figures in each row."""
     entries = diagnosed_entries(found)
     columns = layer_columns(entries)
     titles = [LAYER, *(column_title(column) for column in columns)]
     surfaces = {
-        "markdown": _markdown_table(markdown_report(found)),
+        "markdown": _markdown_table(reports.markdown),
         "notebook": _html_table(_page(found)),
-        "html": _html_table(html_report(found)),
+        "html": _html_table(reports.html),
     }
     shown = [entry for entry in entries if entry.record in worst_layers(found)]
     for name, (header, rows) in surfaces.items():
@@ -165,9 +165,9 @@ def _assert_in(words: str, surfaces: dict[str, str]) -> None:
 
 
 def _page(found: Diagnosis) -> str:
-    """What a notebook shows; its picture is made, and not turned into points, which no word depends on."""
+    """What a notebook shows, but for its picture, which no word depends on."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qdiag.results.page.figure_bytes", lambda figure, format_: b"")
+        patch.setattr("qdiag.results.page._picture", lambda result: "")
         return page_of(found)
 
 

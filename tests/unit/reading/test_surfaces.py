@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -16,7 +17,7 @@ from qdiag.reading.labels import AFTERWARDS, BEYOND_PLACEBO, CHANGES_TITLE, PLAC
 from qdiag.reading.words.gate import named_cause_words
 from tests.diagnoses import diagnosis, doubtful_diagnosis, healthy_diagnosis, repaired_diagnosis, unlabelled_diagnosis
 from tests.other_tasks import judged_by_error, judged_by_sqnr
-from tests.surfaces import assert_layer_tables_agree, assert_surfaces_agree, surfaces_of
+from tests.surfaces import Reports, assert_layer_tables_agree, assert_surfaces_agree, reports_of, surfaces_of
 
 
 def nothing_recovered() -> Diagnosis:
@@ -47,18 +48,23 @@ RESULTS = {
 }
 
 
+@cache
+def reports(name: str) -> Reports:
+    return reports_of(RESULTS[name])
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_all_surfaces_name_the_same_causes_changes_commands_and_numbers(name: str) -> None:
-    assert_surfaces_agree(RESULTS[name])
+    assert_surfaces_agree(RESULTS[name], reports(name))
 
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_all_tables_of_layers_have_the_same_columns_and_figures(name: str) -> None:
-    assert_layer_tables_agree(RESULTS[name])
+    assert_layer_tables_agree(RESULTS[name], reports(name))
 
 
 def test_columns_and_sections_have_the_same_labels() -> None:
-    surfaces = surfaces_of(RESULTS["planted"])
+    surfaces = surfaces_of(RESULTS["planted"], reports("planted"))
     for label in (RECOVERS, VERDICT, CHANGES_TITLE):
         assert all(label.lower() in surfaces[name] for name in ("terminal", "markdown", "html")), label
     for label in (AFTERWARDS, PLACEBO, BEYOND_PLACEBO):
