@@ -111,19 +111,22 @@ class Last(nn.Module):
         return found
 
 
-@pytest.mark.parametrize("name", ["fc", "head", "scores", "prediction"])
-def test_a_layer_called_head_makes_a_classifier_of_a_vector_alone(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("fc", vector(1)),
+        ("head", pixels(4)),
+        ("scores", pixels(1)),
+        ("prediction", nn.Sequential(nn.Flatten(2), nn.Linear(64, 5))),
+        ("fc", vector(3, nn.Sigmoid())),
+    ],
+)
+def test_a_layer_called_head_makes_a_classifier_of_a_vector_alone(name: str, other: nn.Module) -> None:
+    """These names are one set of words: what else the layer gives is tried with one of them each."""
     found = task_of(Last(name, vector(3))).choice
     assert (found.kind, found.reason) == ("classify", "name") and found.named_by.startswith(name)
-    for other in (
-        vector(1),
-        pixels(4),
-        pixels(1),
-        nn.Sequential(nn.Flatten(2), nn.Linear(64, 5)),
-        vector(3, nn.Sigmoid()),
-    ):
-        task = task_of(Last(name, other))
-        assert (task.choice.kind, task.figures) == ("none", ())
+    task = task_of(Last(name, other))
+    assert (task.choice.kind, task.figures) == ("none", ())
 
 
 @pytest.mark.parametrize("name", ["classifier", "logits"])
