@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +47,15 @@ def load_scheme(ref: str, overrides: Sequence[str] = ()) -> QuantScheme:
         ConfigError: unknown name, unreadable file, unknown key (the nearest known one is named), wrong type, or fields
             that contradict each other.
     """
+    if not overrides and ref in preset_names():
+        return _preset(preset_path(ref))
     return _changed(_read(ref, seen=()), ref, overrides)
+
+
+@cache
+def _preset(path: Path) -> QuantScheme:
+    """Its file is part of the package, and a scheme cannot be changed: it is read once."""
+    return _changed(_read(path.stem, seen=()), path.stem, ())
 
 
 def change_scheme(scheme: QuantScheme, overrides: Sequence[str]) -> QuantScheme:

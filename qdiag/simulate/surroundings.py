@@ -100,6 +100,7 @@ def _own_code() -> str:
     return digest.hexdigest()
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)
