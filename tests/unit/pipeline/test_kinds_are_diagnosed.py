@@ -67,10 +67,10 @@ def test_twice_the_same_bytes() -> None:
 
 
 def separable() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
-    """A network, and 24 samples labelled with its own answers."""
+    """A network, and 16 samples labelled with its own answers."""
     kind = KINDS["depthwise_separable"]
     model = kind.build()
-    (x,), _ = kind.inputs(24, 0)
+    (x,), _ = kind.inputs(16, 0)
     return model, (x, model(x).argmax(1))
 
 
@@ -78,19 +78,19 @@ def separable() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
 def estimates_on_all_samples() -> Iterator[None]:
     """Fewer samples are whole batches, so that which ones they are depends on the batch size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("qdiag.pipeline.sensitivity.ESTIMATE_SAMPLES", 24)
+        patch.setattr("qdiag.pipeline.sensitivity.ESTIMATE_SAMPLES", 16)
         yield
 
 
 @pytest.fixture(scope="module")
-def in_batches_of_16(estimates_on_all_samples: None) -> Diagnosis:
+def in_one_batch(estimates_on_all_samples: None) -> Diagnosis:
     del estimates_on_all_samples
     return diagnosed(*separable(), "w4a8")
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
-def test_the_batch_size_does_not_matter(batch_size: int, in_batches_of_16: Diagnosis) -> None:
-    wanted, found = in_batches_of_16, diagnosed(*separable(), "w4a8", batch_size)
+def test_the_batch_size_does_not_matter(batch_size: int, in_one_batch: Diagnosis) -> None:
+    wanted, found = in_one_batch, diagnosed(*separable(), "w4a8", batch_size)
     assert [(c.code, c.verdict, c.layers) for c in found.ranking.causes] == [
         (c.code, c.verdict, c.layers) for c in wanted.ranking.causes
     ]

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +54,22 @@ def network() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Net().eval()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def captured_once() -> Iterator[None]:
+    """The network with its BatchNorm folded, and not: whatever the scheme is, it is the same."""
+    captures: dict[bool, Any] = {}
+
+    def once(*given: Any, fold: bool, device: torch.device) -> Any:
+        if fold not in captures:
+            captures[fold] = prepare(*given, fold=fold, device=device)
+        return captures[fold]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdiag.pipeline.ranges.prepare", once)
+        patch.setattr("qdiag.pipeline.begin.prepare", once)
+        yield
 
 
 @pytest.fixture(scope="module", params=preset_names())
@@ -130,21 +147,7 @@ def test_answers_are_counted_gated_and_compared(diagnosed: Diagnosis) -> None:
     assert ("scheme.name" in differences) == (stored.measurement.scheme != int8)
 
 
-@pytest.fixture(scope="module")
-def captures() -> dict[bool, Any]:
-    """Of the network, with its BatchNorm folded or not."""
-    return {}
-
-
-def test_ranges_show_the_same_quantizers(
-    diagnosed: Diagnosis, captures: dict[bool, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def once(*given: Any, fold: bool, device: torch.device) -> Any:
-        if fold not in captures:
-            captures[fold] = prepare(*given, fold=fold, device=device)
-        return captures[fold]
-
-    monkeypatch.setattr("qdiag.pipeline.ranges.prepare", once)
+def test_ranges_show_the_same_quantizers(diagnosed: Diagnosis) -> None:
     measured = diagnosed.measurement
     found = qdiag.ranges(network(), IMAGES, scheme=measured.scheme.name)
     assert found.scheme == measured.scheme and found.size == measured.size

@@ -3,6 +3,8 @@
 import copy
 import random
 import warnings
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,13 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 import qdiag
-from qdiag.batches import Batch, Datasets
-from qdiag.capture.program import Runner
+from qdiag.batches import Batch
+from qdiag.capture.program import Program, Runner
+from qdiag.core.measures.measurement import CaptureInfo, Measurement
 from qdiag.errors import CaptureError
-from qdiag.loaders.data.sources import batches_from
-from qdiag.pipeline.begin import begin
+from qdiag.pipeline.preparation.prepare import prepare
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, pick
+from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from qdiag.subject import Subject
@@ -91,14 +94,60 @@ def test_every_network_is_in_one_of_the_lists() -> None:
     assert len(found) > 45
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A network that was measured, as it is afterwards.
+
+    Attributes:
+        module, data: as given. captured: the network that was run. batch_size: the only one that it holds for.
+        state, attributes, values: of the module, as they were before. given: the data as they were.
+        generators: of random numbers, before and afterwards.
+    """
+
+    module: nn.Module
+    data: list[Batch]
+    result: Measurement
+    captured: Network
+    batch_size: int | None
+    state: dict[str, Tensor]
+    attributes: dict[str, dict[str, Any]]
+    values: list[list[Any]]
+    given: list[Batch]
+    generators: tuple[list[Any], list[Any]]
+
+
+@cache
+def measured(name: str) -> Measured:
+    """Captured and measured once for the tests of both."""
+    module, data = build(name), batches(name)
+    state, attributes = copy.deepcopy(module.state_dict()), {k: dict(m.__dict__) for k, m in module.named_modules()}
+    values = [copy.deepcopy(list(m.__dict__.values())) for m in module.modules() if name == "CountsCalls"]
+    given, captures = copy.deepcopy(data), []
+
+    def kept(*arguments: Any, **more: Any) -> tuple[Program, Network, CaptureInfo]:
+        captures.append(prepare(*arguments, **more))
+        return captures[-1]
+
+    before = _generators()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdiag.pipeline.begin.prepare", kept)
+        result = qdiag.measure(module, data)
+    after = _generators()
+    ((_, captured, info),) = captures
+    seen = (state, attributes, values, given, (before, after))
+    return Measured(module, data, result, captured, info.batch_size, *seen)
+
+
+def _generators() -> list[Any]:
+    """The states of torch's, Python's and NumPy's."""
+    return [torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()]  # noqa: NPY002
+
+
 @pytest.mark.parametrize("name", MEASURED)
 def test_the_measured_network_is_the_users(name: str) -> None:
     """The program, and the float reference of the passes, against a module built anew, on samples not seen before."""
-    data = batches_from(batches(name))
-    subject = Subject(build(name), "module", name, name)
-    scheme = qdiag.load_scheme("int8")
-    found = begin(Session(), subject, Datasets(data, data, ""), scheme)
-    run, fixed = Runner(found.case.network.program), found.capture.batch_size
+    found = measured(name)
+    run, fixed = Runner(found.captured.program), found.batch_size
     for count in (fixed,) if fixed else (1, 3, 12, 17):
         args, kwargs = inputs(name, count, 10 + count)
         if name == "BatchStatistics" and count == 1:
@@ -106,7 +155,7 @@ def test_the_measured_network_is_the_users(name: str) -> None:
         expected = own_outputs(build(name), args, kwargs)
         with torch.no_grad():
             actual = run(args, kwargs)
-        passed = pick(LaneRunner([Lane(found.case.network)]).run_batch(Batch(args, kwargs)), REFERENCE)
+        passed = pick(LaneRunner([Lane(found.captured)]).run_batch(Batch(args, kwargs)), REFERENCE)
         assert len(actual) == len(passed) == len(expected) >= 1
         for a, b, c in zip(expected, actual, passed, strict=True):
             assert a.dtype == b.dtype == c.dtype
@@ -116,25 +165,20 @@ def test_the_measured_network_is_the_users(name: str) -> None:
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_it_is_measured_and_left_as_it_was(name: str) -> None:
-    network, data = build(name), batches(name)
-    before, attributes = copy.deepcopy(network.state_dict()), {k: dict(m.__dict__) for k, m in network.named_modules()}
-    values = [copy.deepcopy(list(m.__dict__.values())) for m in network.modules() if name == "CountsCalls"]
-    given = copy.deepcopy(data)
-    generators = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
-    result = qdiag.measure(network, data)
-    assert result.outputs
-    assert all(output.error.signal_power > 0.0 for output in result.outputs)
-    assert all(10.0 < output.error.sqnr_db < 80.0 for output in result.outputs)
-    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    found = measured(name)
+    network, outputs = found.module, found.result.outputs
+    assert outputs
+    assert all(output.error.signal_power > 0.0 for output in outputs)
+    assert all(10.0 < output.error.sqnr_db < 80.0 for output in outputs)
+    assert all(torch.equal(value, found.state[key]) for key, value in network.state_dict().items())
     for path, module in network.named_modules():
-        assert module.__dict__.keys() == attributes[path].keys()
-        assert all(module.__dict__[key] is value for key, value in attributes[path].items())
-    assert values == [] or [len(v) for v in network.history] == []  # type: ignore[union-attr, arg-type]
-    for one, other in zip(data, given, strict=True):
+        assert module.__dict__.keys() == found.attributes[path].keys()
+        assert all(module.__dict__[key] is value for key, value in found.attributes[path].items())
+    assert found.values == [] or [len(v) for v in network.history] == []  # type: ignore[union-attr, arg-type]
+    for one, other in zip(found.data, found.given, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one.tensors, other.tensors, strict=True))
-    assert torch.equal(torch.get_rng_state(), generators[0])
-    assert random.getstate() == generators[1]
-    assert np.array_equal(np.random.get_state()[1], generators[2])  # noqa: NPY002
+    before, after = found.generators
+    assert before == after
 
 
 @pytest.mark.parametrize("name", REFUSED)
