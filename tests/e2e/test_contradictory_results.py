@@ -305,8 +305,9 @@ def test_a_baseline_of_an_aggregate_with_an_edited_interval_is_exit_2(at: Place,
 @pytest.mark.parametrize("value", [0, -1, 1e308, "Infinity", "NaN"])
 def test_no_number_makes_a_writer_fail(good: dict[str, Any], value: Any) -> None:
     """Whatever stands where a number may stand: it is refused or shown."""
+    assert html_report(healthy()), "as it is, which is not tried again below"
     for at, old in one_of_each(leaves(good)):
-        if isinstance(old, bool | str) or old is None:
+        if isinstance(old, bool | str) or old is None or old == value:
             continue
         try:
             found = diagnosis_from_json(changed(good, at, value))
