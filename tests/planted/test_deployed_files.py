@@ -230,8 +230,9 @@ def test_the_repaired_file_is_written_and_run(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(network())
     (tmp_path / "int8.onnx").write_bytes(clipped())
     paths = {"quantized": tmp_path / "int8.onnx", "repaired": tmp_path / "fixed.onnx"}
+    brief = {"with_sensitivity": False, "with_bits": False}
     x = torch.from_numpy(samples())
-    result = qdiag.diagnose(tmp_path / "net.onnx", x, task="classify", **paths)
+    result = qdiag.diagnose(tmp_path / "net.onnx", x, task="classify", **paths, **brief)
     run = result.repaired_run
     assert result.repaired_file == str(tmp_path / "fixed.onnx") and run is not None
     assert run.deployed_task.judged is not None and result.verification is not None
@@ -242,7 +243,7 @@ def test_the_repaired_file_is_written_and_run(tmp_path: Path) -> None:
     for surface in (markdown_report(result), html_report(result)):
         assert "fixed.onnx" in surface and "To measure the repaired file" in surface
     with pytest.raises(WriteError, match="such a file already"):
-        qdiag.diagnose(tmp_path / "net.onnx", x, task="classify", **paths)
+        qdiag.diagnose(tmp_path / "net.onnx", x, task="classify", **paths, **brief)
 
 
 @pytest.mark.parametrize(("share", "code"), [(0.4, "QD506"), (0.7, "QD502")])
@@ -300,7 +301,8 @@ def test_what_the_runtime_quantizes_itself_is_told(tmp_path: Path) -> None:
     for excluded in (["block"], ["head"], []):
         file = tmp_path / f"without{len(reasons)}.onnx"
         file.write_bytes(quantized(float_cnn(), x, tmp_path, nodes_to_exclude=excluded))
-        run = qdiag.diagnose(tmp_path / "net.onnx", torch.from_numpy(x), quantized=file).verification
+        brief = {"with_sensitivity": False, "with_bits": False}
+        run = qdiag.diagnose(tmp_path / "net.onnx", torch.from_numpy(x), quantized=file, **brief).verification
         assert run is not None
         reasons.append({layer.layer: layer.reason for layer in run.layers})
     assert reasons[0]["block"] == QUANTIZED_BY_RUNTIME

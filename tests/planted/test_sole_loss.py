@@ -34,7 +34,7 @@ def diagnosed(height: float, *, is_labelled: bool = True) -> Diagnosis:
         best = logits.topk(2, 1).values
         x = x[(best[:, 0] - best[:, 1]).topk(400).indices]  # no close calls, which any rounding would turn
         labels = model(x).argmax(1)
-    return qdiag.diagnose(model, (x, labels) if is_labelled else x, with_sensitivity=True)
+    return qdiag.diagnose(model, (x, labels) if is_labelled else x, with_sensitivity=True, with_bits=False)
 
 
 def test_it_is_a_suspect_of_its_own_and_float_there_recovers_the_loss() -> None:

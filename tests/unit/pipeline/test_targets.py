@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import qdiag
+from qdiag.core.diagnosis import Diagnosis
 from qdiag.targets import joined_targets, target_bytes, target_rows
 
 COUNT = 21
@@ -65,11 +66,15 @@ def test_a_metric_sees_the_targets_of_its_samples(name: str, form: Callable[[Any
     assert content(joined_targets(metric.seen)) != content(target_rows(TARGETS[name], range(COUNT)[::-1]))
 
 
+@pytest.fixture(scope="module")
+def without() -> Diagnosis:
+    return qdiag.diagnose(network(), INPUTS)
+
+
 @pytest.mark.parametrize("name", TARGETS)
-def test_targets_of_any_kind_are_diagnosed(name: str) -> None:
+def test_targets_of_any_kind_are_diagnosed(name: str, without: Diagnosis) -> None:
     found = qdiag.diagnose(network(), (INPUTS, TARGETS[name]), metric=Recorder())
     assert found.measurement.data.is_labelled
-    without = qdiag.diagnose(network(), INPUTS)
     assert [r.name for r in found.measurement.records] == [r.name for r in without.measurement.records]
     assert [r.local.sqnr_db for r in found.measurement.records] == [
         r.local.sqnr_db for r in without.measurement.records
