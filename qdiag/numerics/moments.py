@@ -14,6 +14,9 @@ _LEAST_SPREAD = 1e-14
 class MomentAccumulator:
     """Count, sums of the first four powers, and exact zeros, per row, in float64.
 
+    What rounding loses where sums are added up is carried along (Knuth's TwoSum), so that the totals are the same in
+    whatever order batches are added: central moments are small differences of them, in which the last bits count.
+
     Args:
         rows: number of rows summed apart.
     """
@@ -21,6 +24,8 @@ class MomentAccumulator:
     def __init__(self, rows: int = 1) -> None:
         self._rows = rows
         self._own: Tensor | None = None
+        self._lost: Tensor | None = None
+        """What rounding took from `_own`."""
 
     def add(self, values: Tensor, finite: Tensor | None = None) -> None:
         """Adds values of shape (rows, n); `finite`, of the same shape, marks those that count."""
@@ -41,22 +46,33 @@ class MomentAccumulator:
         found = [counts, *(_products(x) if x.shape[0] == 1 else _sums(x)), _counted(zeros)]
         self._take(torch.stack(found))
 
-    def _take(self, new: Tensor) -> None:
+    def _take(self, new: Tensor, lost: Tensor | None = None) -> None:
         # nothing is copied to a GPU, which would make the processor wait
-        self._own = self._own.to(new.device) + new if self._own is not None else new
+        if self._own is None:
+            self._own, self._lost = new, lost if lost is not None else torch.zeros_like(new)
+            return
+        assert self._lost is not None, "beside the sums"
+        old, carried = self._own.to(new.device), self._lost.to(new.device)
+        self._own = old + new
+        share = self._own - old
+        carried = carried + ((old - (self._own - share)) + (new - share))
+        self._lost = carried if lost is None else carried + lost
 
     def merge(self, later: "MomentAccumulator") -> None:
         """Adds what another one saw, of the same rows."""
         if later._own is not None:
-            self._own = later._own if self._own is None else torch.add(*side_by_side(self._own, later._own))
+            new = later._own
+            if self._own is not None:
+                self._own, new = side_by_side(self._own, new)
+            self._take(new, later._lost.to(new.device) if later._lost is not None else None)
 
     @property
     def _sums(self) -> Tensor:
         """All zero before any value came; on the CPU."""
         if self._own is None:
             return torch.zeros(6, self._rows, dtype=torch.float64)
-        self._own = self._own.cpu()
-        return self._own
+        assert self._lost is not None, "beside the sums"
+        return self._own.cpu() + self._lost.cpu()
 
     @property
     def count(self) -> int:

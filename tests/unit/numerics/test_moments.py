@@ -33,3 +33,25 @@ def test_a_constant_has_no_spread_and_nothing_has_no_mean(values: torch.Tensor) 
 
 def _of_rows(sums: MomentAccumulator) -> tuple[float, ...]:
     return tuple(float(x) for x in (sums.mean(), sums.std(), sums.kurtosis(), sums.zero_fraction()))
+
+
+def test_the_order_of_batches_leaves_no_trace() -> None:
+    """Channels that hardly move have a kurtosis that is what cancellation leaves of sums a billion times as large."""
+    batches = [200.0 + torch.randn(3, 50, generator=torch.Generator().manual_seed(i)) for i in range(40)]
+
+    def added(*orders: range) -> list[float]:
+        parts = [MomentAccumulator(3) for _ in orders]
+        for part, order in zip(parts, orders, strict=True):
+            for i in order:
+                part.add(batches[i])
+        whole = parts[0]
+        for later in parts[1:]:
+            whole.merge(later)
+        return torch.cat([whole.mean(), whole.std(), whole.kurtosis()]).tolist()
+
+    one = added(range(40))
+    assert one == added(range(20), range(20, 40)) == added(range(39, -1, -1)) == added(range(0), range(40))
+    together = torch.cat(batches, 1).double()
+    centred = together - together.mean(1, keepdim=True)
+    expected = (centred**4).mean(1) / (centred**2).mean(1) ** 2
+    assert one[6:] == pytest.approx(expected.tolist(), rel=1e-5)
