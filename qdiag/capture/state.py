@@ -60,7 +60,7 @@ class NetworkState:
             module.__dict__.clear()
             module.__dict__.update(before)
         for container, content in self._containers.values():
-            if _differs(container, content):
+            if (container or content) and _differs(container, content):  # most are empty, a module has a dozen
                 container.clear()
                 container.extend(content) if isinstance(container, list) else container.update(content)
         for tensor, attributes in self._hung:
