@@ -95,7 +95,7 @@ def key_of(model: nn.Module, example: Batch, dynamic: bool) -> bytes | None:
     """What export sees; None where that cannot be written down, such as attributes that are functions of a test."""
     file = io.BytesIO()
     shapes_alone = {id(value) for value in [*model.parameters(), *model.buffers(), *_leaves(example)]}
-    flags = (dynamic, torch.get_default_dtype(), torch.is_grad_enabled())
+    flags = (dynamic, torch.get_default_dtype())  # gradients are off in every export
     try:
         _Teller(file, shapes_alone).dump((flags, model, example.args, dict(example.kwargs)))
     except (pickle.PicklingError, AttributeError, TypeError, ValueError, RecursionError):
