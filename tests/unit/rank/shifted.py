@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from qdiag.core.causes.findings import Finding, FindingSite
 from qdiag.errors import RepairRefused
+from qdiag.loaders.data.sources import batches_from
 from qdiag.rank.bench import Bench
 from qdiag.rank.suspects import Suspect
 from qdiag.repairs.base import Repair, RepairContext, Treatment
@@ -20,6 +21,8 @@ from tests.cases import SESSION, open_test_case
 
 SAMPLES = 300
 CLASSES = 4
+BATCH = 32
+"""Samples; as many as may rule a repair out at first."""
 GOOD, OTHER, HARMFUL = "cover_range", "calibrate_on_measured", "clip_activations_percentile"
 """Names under which the repairs of these tests go: all keep the scheme."""
 
@@ -35,7 +38,8 @@ def shifted_case(shifts: Mapping[str, Sequence[float]], *, is_labelled: bool = T
             layer.bias.zero_()
         x = torch.randn(SAMPLES, CLASSES)
         labels = model(x).argmax(1)
-    case = open_test_case(model, (x, labels) if is_labelled else x, "w8a32", task="classify")
+    data = batches_from((x, labels) if is_labelled else x, BATCH)
+    case = open_test_case(model, data, "w8a32", task="classify")
     return with_plan_edits(
         SESSION, case, {name: {"bias_shift": torch.tensor(values)} for name, values in shifts.items()}
     )
