@@ -54,7 +54,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_exports() -> Iterator[None]:
-    """`torch.export` runs once per kind of network and shapes; `tests/unit/capture` has it run each time."""
+    """`torch.export` runs once per kind of network and shapes; some of `tests/unit/capture` have it run each time."""
     from qdiag.capture import routes
     from tests.exports import KnownHints, SharedExports
 

@@ -17,11 +17,6 @@ def leaves(tree: object) -> tuple[torch.Tensor, ...]:
     return tuple(x for x in pytree.tree_leaves(tree) if isinstance(x, torch.Tensor))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def exported_anew() -> None:
-    """Not for these: they are the first to export the kinds, and other files go on with their programs."""
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_captured_folded_and_run_at_other_batch_sizes(name: str) -> None:
     kind = KINDS[name]
