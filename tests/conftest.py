@@ -77,6 +77,21 @@ def absent_devices_are_not_seeded() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def commands_are_built_once() -> Iterator[None]:
+    """Lines that tests run in their own processes share the programs and their options."""
+    import typer.main
+
+    from qdiag.cli import app
+    from tests.built_commands import BuiltCommands
+
+    built = BuiltCommands(app.make_app, typer.main.get_command)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "make_app", built.program)
+        patch.setattr(typer.main, "get_command", built.command)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def files_are_read_once() -> Iterator[None]:
     """No child process reads a file, and captures the network in it, before the test does: that doubles its time.
 
