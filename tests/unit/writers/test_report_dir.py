@@ -9,6 +9,7 @@ import pytest
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.errors import WriteError
 from qdiag.writers.json.diagnosis import read_diagnosis
+from qdiag.writers.plots import pictures
 from qdiag.writers.report_dir import write_report
 from tests.diagnoses import awkward_diagnosis, diagnosis, healthy_diagnosis, repaired_diagnosis
 from tests.other_tasks import judged_by_error, judged_by_sqnr
@@ -62,7 +63,11 @@ def test_only_what_was_asked_for_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_layer_drawn")
-def test_pictures_of_layers_of_an_earlier_report_are_taken_away_and_nothing_else(tmp_path: Path) -> None:
+def test_pictures_of_layers_of_an_earlier_report_are_taken_away_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = pictures.report_pictures
+    monkeypatch.setattr(pictures, "report_pictures", lambda found: [one for one in every(found) if one.layer])
     plots = tmp_path / "plots"
     plots.mkdir()
     for name in ("layer002_blocks.0.dw_channels.svg", "layer999_gone_outputs.svg", "layer1_mine.svg", "notes.txt"):
