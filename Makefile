@@ -9,14 +9,13 @@ JOBS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo 
 CODE := qdiag tests tools benchmarks
 DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-.PHONY: help demo papers test slow slow-list real check docs format golden bench clean
+.PHONY: help demo papers test real check docs format golden bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    find out why a network fails when it is quantized: installs into $(VENV), writes reports/demo"
 	@echo "make papers  run the published experiments in small, three minutes each: writes reports/papers"
-	@echo "make test    install the development tools into $(VENV), and run all tests but the slow ones"
-	@echo "make slow    run the tests that take longest (tests/slow_tests.txt), which make test leaves out"
+	@echo "make test    install the development tools into $(VENV), and run the tests"
 	@echo "make real    run the tests of real networks, on the weights and images in the folder QDIAG_REAL_DATA"
 	@echo "make check   formatting, lint, types, direction of imports, dead code, links of the documentation"
 	@echo "make docs    the documentation as a site: writes site/index.html"
@@ -37,15 +36,7 @@ papers: $(VENV)/.installed
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test: $(VENV)/.installed-dev
-	$(PYTEST) -m "not real and not slow" $(ARGS)
-
-slow: $(VENV)/.installed-dev
-	$(PYTEST) -m "slow and not real" $(ARGS)
-
-slow-list: $(VENV)/.installed-dev
-	$(PYTEST) -m "not real" --junitxml=build/durations.xml
-	$(BIN)/python -m tests.tiers build/durations.xml
-	git diff --stat tests/slow_tests.txt
+	$(PYTEST) -m "not real" $(ARGS)
 
 real: $(VENV)/.installed-dev
 	$(PYTEST) -m real $$(grep -rl --include='test_*.py' real_data tests) $(ARGS)

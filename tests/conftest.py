@@ -10,7 +10,6 @@ import pytest
 
 from tests.first_imports import import_from_another_place
 from tests.forks.forking import LIGHT, Forks
-from tests.tiers import mark_slow
 
 
 def pytest_sessionstart() -> None:
@@ -20,12 +19,6 @@ def pytest_sessionstart() -> None:
 
 def pytest_collection(session: pytest.Session) -> None:
     import_from_another_place(session)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Before tests are chosen by their marks."""
-    mark_slow(items)
 
 
 def pytest_collection_finish() -> None:

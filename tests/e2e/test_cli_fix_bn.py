@@ -173,7 +173,6 @@ def test_a_frozen_program_has_no_batchnorm_left(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.real
-@pytest.mark.slow
 def test_harmless_dead_channels_stay_harmless(
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

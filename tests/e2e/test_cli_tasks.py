@@ -58,7 +58,6 @@ def _shown_and_gated(found: Diagnosis, folder: Path) -> None:
     assert run(["gate", str(folder), "--max-metric-drop", str(harm.value / 2.0), "--allow-few-samples"]) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("one_picture_drawn")
 @pytest.mark.parametrize("name", FAULTY)
 def test_the_printed_commands_repair_it(
@@ -87,7 +86,6 @@ def test_the_printed_commands_repair_it(
     assert min(left) <= 0.4 * harm.value
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", HEALTHY)
 def test_nothing_is_proposed_for_a_healthy_twin(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -112,7 +110,6 @@ def _float_top1(words: Sequence[str], path: Path) -> float:
     return figure.reference
 
 
-@pytest.mark.slow
 def test_a_preset_makes_the_float_network_right(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,7 +110,6 @@ def one_of_each(found: Iterator[tuple[Place, Any]]) -> list[tuple[Place, Any]]:
     return list({tuple(k for k in at if not isinstance(k, int)): (at, value) for at, value in found}.values())
 
 
-@pytest.mark.slow
 def test_a_value_of_another_type_is_refused_wherever_it_stands(good: dict[str, Any]) -> None:
     slipped, tried = [], 0
     for at, value in one_of_each(leaves(good)):
@@ -138,7 +137,6 @@ COUNTS = (
 )
 
 
-@pytest.mark.slow
 def test_negative_counts_are_refused_wherever_they_stand(good: dict[str, Any]) -> None:
     seen = set()
     for at, value in one_of_each(leaves(good)):
@@ -150,7 +148,6 @@ def test_negative_counts_are_refused_wherever_they_stand(good: dict[str, Any]) -
     assert len(seen) >= 14
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("word", [*WORDS, 1e308, -1e308])
 def test_sums_that_exclude_each_other_are_refused(good: dict[str, Any], word: Any) -> None:
     tried = 0
@@ -301,7 +298,6 @@ def test_a_baseline_of_an_aggregate_with_an_edited_interval_is_exit_2(at: Place,
     assert "contradicts itself" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, -1, 1e308, "Infinity", "NaN"])
 def test_no_number_makes_a_writer_fail(good: dict[str, Any], value: Any) -> None:
     """Whatever stands where a number may stand: it is refused or shown."""

@@ -49,7 +49,6 @@ def test_a_good_checkpoint_passes(job: Path) -> None:
     assert "The gate passed" in read(job / "summary.md")
 
 
-@pytest.mark.slow
 def test_a_broken_one_fails_and_layer_and_cause_are_named_and_its_repair_passes(
     job: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -107,7 +107,6 @@ def without_times(path: Path) -> bytes:
     return re.sub(rb'"elapsed_s": [^\n]*', b'"elapsed_s": -', path.read_bytes())
 
 
-@pytest.mark.slow
 def test_a_run_killed_twenty_times_gives_the_same_diagnosis(runs: Forks, line: list[str], tmp_path: Path) -> None:
     whole, out, cache = tmp_path / "whole.json", tmp_path / "out", tmp_path / "cache"
     variables = environment(cache)
@@ -140,7 +139,6 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(runs: Forks, line: l
     assert FolderCache(cache).use().pass_count > 10
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_who_stops_a_run_is_told_how_to_go_on(
     runs: Forks, line: list[str], tmp_path: Path, number: signal.Signals, code: int

@@ -146,7 +146,6 @@ def test_the_second_repair_works_on_what_the_first_wrote(capsys: Capture) -> Non
     assert last.simulated == pytest.approx(ranking.repaired.task_value, abs=0.01)
 
 
-@pytest.mark.slow
 def test_a_repair_is_written_under_the_settings_of_the_step_before(capsys: Capture, tmp_path: Path) -> None:
     files = write_task_files("embedding", tmp_path)
     words = [*files.by_weights, "--metric", files.metric, "--scheme", "tf-uint8"]

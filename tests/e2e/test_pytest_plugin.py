@@ -155,7 +155,6 @@ def test_the_fixture_is_there_without_an_import_and_torch_is_not(tmp_path: Path)
     assert "1 passed" in pytest_run(tmp_path, code, "-W", "error")
 
 
-@pytest.mark.slow
 def test_a_failing_test_shows_the_message_and_no_traceback(tmp_path: Path) -> None:
     code = (
         "import torch\n"

@@ -26,7 +26,7 @@ from qdiag.subject import Subject
 from tests.figures import top1_of
 from tests.runs import diagnose_subject, sensitivity_of_subject
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = pytest.mark.real
 
 MEASURED = 48
 """Images: enough for intervals of 14 points around a loss of 67; the full set takes ten times as long."""

@@ -29,7 +29,7 @@ from qdiag.writers.json.measurement import from_json
 from tests.figures import top1_of
 from tests.stored import read_back
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = pytest.mark.real
 
 MOBILENET = "mobilenet_v1_0.75_224"
 PHOTOGRAPHS = "imagenet_val_600"

@@ -9,7 +9,7 @@ from qdiag.cli.app import run
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.writers.json.measurement import from_json
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = pytest.mark.real
 
 NETWORKS = {
     "resnet20_cifar10": ("resnet20_cifar10", "cifar10_lossless200.npz", "imagenet-stats"),

@@ -20,8 +20,6 @@ from tests import diagnoses
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="the browser tests need playwright (no browser of its own)"
 )
-pytestmark = pytest.mark.slow
-
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"),

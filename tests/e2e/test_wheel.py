@@ -19,7 +19,6 @@ from tests.figures import top1_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.slow
 Run = Callable[..., str]
 
 

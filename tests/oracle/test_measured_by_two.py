@@ -113,7 +113,6 @@ def content(path: Path) -> Any:
     return [[cell(value) for value in row] for row in csv.reader(text.splitlines())]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_two_processes_find_what_one_finds(
     name: str, launched: Path, two: list[dict[str, list[Any]]], one: tuple[Path, dict[str, tuple[int, str, str]]]
@@ -127,14 +126,12 @@ def test_two_processes_find_what_one_finds(
         assert differences(content(folder / file), content(launched / file)) == []
 
 
-@pytest.mark.slow
 def test_the_first_process_keeps_finished_passes_for_all(launched: Path, one: tuple[Path, Any]) -> None:
     """Ranking and sweep were read from what the diagnosis left: as many passes are kept as by one process."""
     kept = [len([*(folder / "cache").rglob("*.*")]) for folder in (launched, one[0])]
     assert kept[0] >= kept[1] > 10
 
 
-@pytest.mark.slow
 def test_an_error_of_one_process_ends_all_and_is_said_once(
     two: list[dict[str, list[Any]]], one: tuple[Path, dict[str, tuple[int, str, str]]]
 ) -> None:
@@ -153,7 +150,6 @@ def test_an_error_of_one_process_ends_all_and_is_said_once(
     assert said["another seed"][0].startswith(message) and not said["another seed"][1]
 
 
-@pytest.mark.slow
 def test_a_killed_process_ends_the_others_with_one_error(launched: Path) -> None:
     code, out, err = json.loads((launched / "ended").read_text())
     assert (code, out) == (2, "")

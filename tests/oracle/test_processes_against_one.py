@@ -79,7 +79,6 @@ def found(launched: Path) -> list[dict[str, Any]]:
     return [torch.load(launched / f"found{rank}.pt") for rank in (0, 1)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_train_as_one_does(kind: str, found: list[dict[str, Any]]) -> None:
     """Weights, statistics of BatchNorms, ranges and losses; and a half of each batch alone would lead elsewhere."""
@@ -98,7 +97,6 @@ def test_two_processes_train_as_one_does(kind: str, found: list[dict[str, Any]])
     assert float((half - one["changes"]["0.weight"]).abs().max()) > 0.05 * float(change.abs().max())
 
 
-@pytest.mark.slow
 def test_all_processes_have_the_same_numbers_also_after_a_stop(found: list[dict[str, Any]]) -> None:
     first, second = found
     for kind in (*KINDS, "resumed"):
@@ -110,7 +108,6 @@ def test_all_processes_have_the_same_numbers_also_after_a_stop(found: list[dict[
     assert whole and all(torch.equal(x, resumed[name]) for name, x in whole.items())
 
 
-@pytest.mark.slow
 def test_the_first_process_prints_and_writes(launched: Path, found: list[dict[str, Any]]) -> None:
     text, errors = json.loads((launched / "printed.json").read_text())
     assert [one["code"] for one in found] == [0, 0] and [one["seeds differ"] for one in found] == [2, 2]

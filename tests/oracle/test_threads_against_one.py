@@ -33,7 +33,6 @@ def written(name: str, folder: Path) -> tuple[tuple[int, str, str], dict[str, An
     return said, {word: content(folder / word) for word in words if word.endswith(("json", ".csv")) and word[0] != "-"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_threads_find_what_one_finds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = written(name, tmp_path / "one")

@@ -7,10 +7,9 @@ from tests.planted.fault import Network
 from tests.planted.faults import FAULTS
 
 MODULES = [fault for fault in FAULTS if fault.cause]
-EXPENSIVE = [pytest.param(fault.sick, id=fault.name, marks=pytest.mark.slow) for fault in MODULES[1:]]
 
 
-@pytest.mark.parametrize("network", [pytest.param(MODULES[0].sick, id=MODULES[0].name), *EXPENSIVE])
+@pytest.mark.parametrize("network", [pytest.param(fault.sick, id=fault.name) for fault in MODULES])
 def test_codes_order_and_verdicts_are_those_of_all_samples(network: Network) -> None:
     some, whole = diagnosis(network), diagnosis(network, is_exhaustive=True)
     count = some.measurement.data.measured_count

@@ -175,7 +175,6 @@ def diagnose_once() -> Callable[..., qdiag.Diagnosis]:
     return once
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/diagnose.md", "docs/tutorial.md"])
 def test_the_python_example_prints_what_it_says(
     page: str,

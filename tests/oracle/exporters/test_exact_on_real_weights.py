@@ -15,7 +15,7 @@ from qdiag.loaders.models.formats import load_subject
 from tests.deployed import Exported, export
 from tests.processor import as_here
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = pytest.mark.real
 pytest.importorskip("onnxruntime")
 
 INT8 = as_here(load_preset("int8"))

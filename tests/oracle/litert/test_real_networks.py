@@ -16,7 +16,7 @@ from qdiag.loaders.models.formats import load_subject
 from tests.oracle.litert.integers_of import RESOLVERS, differing
 from tests.oracle.litert.test_export import planned
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = pytest.mark.real
 
 NETWORKS = {
     "resnet20_cifar10": ("resnet20_cifar10", "cifar10_lossless200.npz", "imagenet-stats", 31),

@@ -84,7 +84,6 @@ WITHOUT_TARGETS = [name for name in FAULTY if name != "unet"]
 """The masks fall at 22 dB, of which the SQNR of the output cannot tell."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", WITHOUT_TARGETS)
 def test_without_targets_the_fault_is_the_first_cause_too(name: str) -> None:
     network, ranking = TASK_NETWORKS[name], diagnosis(name, "unlabelled").ranking
@@ -96,7 +95,6 @@ def test_without_targets_the_fault_is_the_first_cause_too(name: str) -> None:
     assert max(t.recovery.recovered_db for t in first.trials if t.recovery is not None) >= 6.0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", HEALTHY)
 def test_without_targets_a_healthy_twin_is_healthy_too(name: str) -> None:
     ranking = diagnosis(name, "unlabelled").ranking
