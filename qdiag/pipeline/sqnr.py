@@ -11,8 +11,8 @@ from qdiag.simulate.facts.bias import overflowing_biases
 from qdiag.simulate.measure import Depth, layer_samples
 from qdiag.simulate.session import PAIRED, WITH_LOSSES, Session
 
-_OUTPUTS_ALONE = 1.2
-"""Float passes that the two networks take without a look at their layers."""
+_OUTPUTS_ALONE = 0.9
+"""Float passes of a network without a look at its layers: the quantized one, and the float one unless it is known."""
 
 
 def measure_experiment(
@@ -39,7 +39,8 @@ def expected_passes(case: Case, *, with_losses: bool = False, on_all: bool = Tru
     """Float passes over the measured samples that `measure_experiment` takes, for whoever shows how far it is."""
     count, depth = max(case.measured.sample_count, 1), _depth(with_losses=with_losses, on_all=on_all)
     share = min(layer_samples(case, depth) / count, 1.0)
-    return share * (WITH_LOSSES if with_losses else PAIRED) + (1.0 - share) * _OUTPUTS_ALONE
+    networks = 1 if case.measured is case.calibration else 2
+    return share * (WITH_LOSSES if with_losses else PAIRED) + (1.0 - share) * networks * _OUTPUTS_ALONE
 
 
 def _depth(*, with_losses: bool, on_all: bool) -> Depth:
