@@ -60,7 +60,8 @@ class NetworkState:
             module.__dict__.clear()
             module.__dict__.update(before)
         for container, content in self._containers.values():
-            if (container or content) and _differs(container, content):  # most are empty, a module has a dozen
+            # a module has a dozen of them, most of them empty, for which a call would take longer than this look
+            if (container or content) and _differs(container, content):
                 container.clear()
                 container.extend(content) if isinstance(container, list) else container.update(content)
         for tensor, attributes in self._hung:
@@ -119,7 +120,7 @@ def own_randomness(seed: int | None = None) -> Iterator[None]:
 
 
 def _seed(seed: int) -> None:
-    """As `torch.manual_seed`, which takes a millisecond where nothing but the CPU is there to be seeded.
+    """What `torch.manual_seed` does, without the milliseconds that it takes where there is no accelerator to be seeded.
 
     For each kind of accelerator that was not started yet, torch keeps the seed for later, with the stack of calls.
     """

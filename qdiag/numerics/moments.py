@@ -14,8 +14,8 @@ _LEAST_SPREAD = 1e-14
 class MomentAccumulator:
     """Count, sums of the first four powers, and exact zeros, per row, in float64.
 
-    What rounding loses where sums are added up is carried along (Knuth's TwoSum), so that the totals are the same in
-    whatever order batches are added: central moments are small differences of them, in which the last bits count.
+    What rounding loses where batches are added up is carried along (Knuth's TwoSum), so that the order of batches does
+    not move the last bits of the totals: central moments are small differences of these, in which such bits count.
 
     Args:
         rows: number of rows summed apart.
@@ -23,9 +23,8 @@ class MomentAccumulator:
 
     def __init__(self, rows: int = 1) -> None:
         self._rows = rows
-        self._own: Tensor | None = None
-        self._lost: Tensor | None = None
-        """What rounding took from `_own`."""
+        self._own: tuple[Tensor, Tensor] | None = None
+        """The sums, and what rounding took from them."""
 
     def add(self, values: Tensor, finite: Tensor | None = None) -> None:
         """Adds values of shape (rows, n); `finite`, of the same shape, marks those that count."""
@@ -47,32 +46,33 @@ class MomentAccumulator:
         self._take(torch.stack(found))
 
     def _take(self, new: Tensor, lost: Tensor | None = None) -> None:
-        # nothing is copied to a GPU, which would make the processor wait
+        lost = torch.zeros_like(new) if lost is None else lost
         if self._own is None:
-            self._own, self._lost = new, lost if lost is not None else torch.zeros_like(new)
+            self._own = new, lost
             return
-        assert self._lost is not None, "beside the sums"
-        old, carried = self._own.to(new.device), self._lost.to(new.device)
-        self._own = old + new
-        share = self._own - old
-        carried = carried + ((old - (self._own - share)) + (new - share))
-        self._lost = carried if lost is None else carried + lost
+        # nothing is copied to a GPU, which would make the processor wait
+        old, carried = (x.to(new.device) for x in self._own)
+        total = old + new
+        share = total - old
+        self._own = total, carried + lost + ((old - (total - share)) + (new - share))
 
     def merge(self, later: "MomentAccumulator") -> None:
         """Adds what another one saw, of the same rows."""
-        if later._own is not None:
-            new = later._own
-            if self._own is not None:
-                self._own, new = side_by_side(self._own, new)
-            self._take(new, later._lost.to(new.device) if later._lost is not None else None)
+        if later._own is None:
+            return
+        new, lost = later._own
+        if self._own is not None:
+            sums, new = side_by_side(self._own[0], new)
+            self._own = sums, self._own[1].to(sums.device)
+        self._take(new, lost.to(new.device))
 
     @property
     def _sums(self) -> Tensor:
         """All zero before any value came; on the CPU."""
         if self._own is None:
             return torch.zeros(6, self._rows, dtype=torch.float64)
-        assert self._lost is not None, "beside the sums"
-        return self._own.cpu() + self._lost.cpu()
+        sums, lost = self._own
+        return sums.cpu() + lost.cpu()
 
     @property
     def count(self) -> int:

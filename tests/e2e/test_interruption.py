@@ -34,7 +34,7 @@ from qdiag.cli.process import prepare_process
 from qdiag.writers.plots import pictures
 
 every = pictures.report_pictures
-pictures.report_pictures = lambda diagnosis: every(diagnosis)[:2]
+pictures.report_pictures = lambda diagnosis: every(diagnosis)[:3]
 prepare_process()
 with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
     assert run([*{line!r}, "-q", "--no-cache"]) == 0
@@ -134,7 +134,7 @@ def test_a_run_killed_twenty_times_gives_the_same_diagnosis(runs: Forks, line: l
     assert killed == KILLS
     (out / "diagnosis.json").unlink(missing_ok=True)
     assert runs.run([*line, "-q", "--plots", "png", "-o", out], tmp_path, variables=variables).returncode == 0
-    assert check_outputs(out) > 5
+    assert check_outputs(out) > 6
     assert without_times(out / "diagnosis.json") == without_times(whole)
     assert FolderCache(cache).use().pass_count > 10
 

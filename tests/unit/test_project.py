@@ -1,6 +1,7 @@
 """The promises that the project makes about itself: public names, sizes of files, versions."""
 
 import inspect
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -83,6 +84,14 @@ def test_dead_code_is_found(tmp_path: Path) -> None:
     assert [line.partition(": ")[2] for line in found.stdout.splitlines()] == [
         "unused function 'nobody_calls_this' (60% confidence)"
     ]
+
+
+def test_all_tests_are_run_before_a_change_lands() -> None:
+    """Those of `make test` and `make real` are all there are."""
+    chosen = re.findall(r"\$\(PYTEST\) -m (\"[^\"]+\"|\w+)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert chosen == ['"not real"', "real"]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "/^make test/" in script and re.findall(r"^make (\w+)", script, re.MULTILINE) == ["check", "real"]
 
 
 def test_every_folder_is_described() -> None:
