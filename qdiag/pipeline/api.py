@@ -137,8 +137,8 @@ def measure(
             or one number, or a class or an object with `update`, `compute` and `reset`; or a `MetricRequest`, which
             says its direction and limit too.
         with_losses: also the five losses of arXiv 1803.08607 per layer, on all samples.
-        exhaustive: layers are measured on all samples, too; otherwise on 32, or as many as give each of them 10,000
-            values, and the result says so (`layer_sample_count`).
+        exhaustive: layers are measured on all samples, too; otherwise on 32, or up to 128 where that gives each of
+            them 10,000 values; the result says so (`layer_sample_count`). Layers with fewer values are on all samples.
 
     Raises:
         QdiagError: something cannot be used; says what, where and what to do.

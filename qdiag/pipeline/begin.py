@@ -21,8 +21,8 @@ from qdiag.pipeline.preparation.stored_ranges import with_stored_ranges
 from qdiag.pipeline.preprocessing import check_preprocessing
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme
-from qdiag.simulate.measure import Measured
-from qdiag.simulate.op_records import float_ops
+from qdiag.simulate.layerwise.measure import Measured
+from qdiag.simulate.layerwise.op_records import float_ops
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.selectors import with_names
 from qdiag.simulate.session import Session

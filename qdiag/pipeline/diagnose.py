@@ -30,7 +30,7 @@ from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
-from qdiag.simulate.measure import LOSS_SAMPLES
+from qdiag.simulate.layerwise.samples import LOSS_SAMPLES
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject

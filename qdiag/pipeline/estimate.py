@@ -20,7 +20,7 @@ from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED,
 from qdiag.rank.bench import FEW
 from qdiag.rank.network_wide import PART_SAMPLES
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
-from qdiag.simulate.measure import LOSS_SAMPLES, layer_samples
+from qdiag.simulate.layerwise.samples import LOSS_SAMPLES, shares
 from qdiag.simulate.passes.batch_rows import rows
 from qdiag.simulate.passes.batchwise.heads import Heads
 from qdiag.simulate.passes.batchwise.threads import thread_count
@@ -118,8 +118,8 @@ def estimate(
     times, count = _times(session, case), max(case.measured.sample_count, 1)
     is_full = options.is_exhaustive or options.full_losses
     losses = LOSSES * (1.0 if is_full else min(LOSS_SAMPLES / count, 1.0))
-    layers_share = 1.0 if is_full else min(layer_samples(case, "facts") / count, 1.0)
-    examined_s = (layers_share * EXAMINE + losses) * times.float_s + (1.0 - layers_share) * times.of(1, 1)
+    layers_share, apart = shares(case, "full facts" if is_full else "facts")
+    examined_s = (layers_share * EXAMINE + losses) * times.float_s + apart * times.of(1, 1)
     healthy = {"simulate": examined_s}
     harmed = dict(healthy)
     shown = 1.0 if options.is_exhaustive else min(SHOWN_SAMPLES / count, 1.0)

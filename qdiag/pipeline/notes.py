@@ -37,7 +37,9 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         notes.append(f"{who} left over: the network takes batches of exactly {result.data.batch_size}")
     if result.layer_sample_count is not None:
         few, whole = result.layer_sample_count, count_noun(result.data.measured_count, "sample")
-        notes.append(f"layers were measured on {few} of {whole}, outputs and the task on all of them")
+        sparse = _on_more(result, few)
+        of_layers = f", the task and {count_noun(sparse, 'layer')} with few values" if sparse else " and the task"
+        notes.append(f"layers were measured on {few} of {whole}, outputs{of_layers} on all of them")
     nonfinite = [r.name for r in result.records if r.local.reference_nonfinite_count]
     if nonfinite:
         notes.append(f"the float network makes NaN or Inf in {_layers(nonfinite)}")
@@ -101,6 +103,11 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
 def _layers(names: Sequence[str]) -> str:
     """`3 layers, first in conv`; the one where there is one alone."""
     return names[0] if len(names) == 1 else f"{len(names)} layers, first in {names[0]}"
+
+
+def _on_more(result: Measurement, samples: int) -> int:
+    """Layers that were measured on more samples than most were."""
+    return sum(one.local.count > samples * math.prod(one.output_shape) for one in result.records)
 
 
 def _lost_pairs(records: Sequence[OpRecord]) -> list[str]:

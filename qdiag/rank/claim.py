@@ -90,9 +90,14 @@ def _why_untested(trials: Sequence[Trial]) -> str:
 
 
 def _telling(trials: Sequence[Trial]) -> Sequence[Trial]:
-    """Of repairs that gain nothing, the suspect's layers in float, where these were tried: none recovers more."""
-    in_float = [t for t in on_most_samples(trials) if t.repair in TRAITS and TRAITS[t.repair].leaves_float]
-    return in_float or trials
+    """Of repairs that gain nothing, the suspect's layers in float, where these were tried: none recovers more.
+
+    A few samples are enough to tell that float makes the error at the output larger.
+    """
+    most = {id(trial) for trial in on_most_samples(trials)}
+    in_float = [t for t in trials if t.repair in TRAITS and TRAITS[t.repair].leaves_float]
+    whole = [t for t in in_float if id(t) in most]
+    return whole or [t for t in in_float if t.credited is not None and t.credited.db_interval.high < 0.0] or trials
 
 
 def _may_gain(trial: Trial) -> bool:
@@ -129,17 +134,21 @@ def on_most_samples(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
-    """To sort suspects by, larger is stronger: gained within the scheme or not, points beyond noise, all points, dB."""
-    measured = on_most_samples([t for t in trials if t.recovery is not None])
+    """To sort suspects by, larger is stronger: gained within the scheme or not, points beyond noise, all points, dB.
+
+    More noise than before counts as none that was taken away: how much more says nothing about what is the cause.
+    """
+    every = [t for t in trials if t.recovery is not None]
+    measured = on_most_samples(every)
     own = [t for t in measured if t.keeps_scheme and t.recovery is not None and is_gain(t.recovery)]
     is_any = any(t.recovery is not None and is_gain(t.recovery) for t in measured)
-    told = own or (measured if is_any else _telling(measured))
+    told = own or (measured if is_any else _telling(every))
     recoveries = [recovery for t in told if (recovery := t.credited) is not None]
     if not recoveries:
         return (False, 0.0, 0.0, 0.0)
     points = max((r.recovered_task for r in recoveries if r.has_task and not r.db_interval.high < 0.0), default=0.0)
     sure = max((r.recovered_task for r in recoveries if r.has_task and is_gain(r)), default=0.0)
-    decibels = max(_number(r.recovered_db) for r in recoveries)
+    decibels = max(0.0, *(_number(r.recovered_db) for r in recoveries))
     return (bool(own), sure, points, decibels)
 
 

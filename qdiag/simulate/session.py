@@ -19,8 +19,9 @@ from qdiag.plan import QuantPlan, StoredLayer
 from qdiag.simulate.calibrate import Channels, Observation, observe_network
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
+from qdiag.simulate.layerwise.measure import MEASURED, HeldOutputs, Measured, measure_case
+from qdiag.simulate.layerwise.samples import Depth, layer_samples
 from qdiag.simulate.mean_inputs import MeanInputs
-from qdiag.simulate.measure import MEASURED, Depth, HeldOutputs, Measured, layer_samples, measure_case
 from qdiag.simulate.observed import Observed
 from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs, ScoredBatches
 from qdiag.simulate.passes.network import Network

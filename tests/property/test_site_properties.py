@@ -12,9 +12,9 @@ from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.numerics.error_accumulator import ErrorAccumulator, error_sums
 from qdiag.numerics.quantizers.affine import Affine
 from qdiag.plan import LayerPlan, QuantPlan
+from qdiag.simulate.passes.closing.site import Site, Step
 from qdiag.simulate.passes.lanes import LOCAL, REFERENCE, Lanes
 from qdiag.simulate.passes.paired import ErrorObserver
-from qdiag.simulate.passes.site import Site, Step
 
 CLAMPS = st.sampled_from([None, (0.0, math.inf), (0.0, 6.0), (-1.0, 1.0), (-math.inf, 0.5)])
 SCHEMES = st.builds(TensorScheme, bits=st.integers(2, 10), symmetric=st.booleans(), signed=st.booleans())
@@ -61,7 +61,7 @@ def test_clamp_quantize_and_sums(
         sums.add_chunk(reference=lanes[REFERENCE], simulated=lanes[LOCAL:])
         observer.chunk(LAYER, lanes)
 
-    result = Site(steps, [LOCAL]).close(Lanes([reference, local, first, second], fresh), look)
+    result = Site(steps, {LOCAL: steps[LOCAL].quantizer}).close(Lanes([reference, local, first, second], fresh), look)
     observer.closed(LAYER, result)
     torch.testing.assert_close(result.reference, expected_reference, rtol=0, atol=0)
     for actual, wanted in zip(result.tensors[LOCAL + 1 :], expected[1:], strict=True):
@@ -86,7 +86,7 @@ def test_one_tensor_in_several_lanes_is_not_written_twice() -> None:
     x = torch.randn(4, 5)
     q = Affine.from_range(x.min(), x.max(), TensorScheme(symmetric=False, signed=False))
     kept = x.clone()
-    result = Site([Step(), Step(q), Step(q)], [LOCAL]).close(Lanes([x, x, x], is_fresh=True))
+    result = Site([Step(), Step(q), Step(q)], {LOCAL: q}).close(Lanes([x, x, x], is_fresh=True))
     assert result.tensors[LOCAL] is result.tensors[2], "what is equal is computed once"
     assert result.reference is x and torch.equal(x, kept)
     torch.testing.assert_close(result.tensors[2], q.fake_quantize(x), rtol=0, atol=0)
@@ -102,7 +102,9 @@ def test_lanes_that_hold_the_same_tensor(clamp: tuple[float, float] | None, is_f
     kept, other = x.clone(), y.clone()
     steps = [Step.of(None, clamp), Step.of(q, clamp), Step.of(q, clamp), Step.of(None, clamp), Step.of(None, clamp)]
     seen: list[torch.Tensor] = []
-    result = Site(steps, [LOCAL]).close(Lanes([x, y, y, x, y], is_fresh), lambda lanes: seen.extend(lanes))
+    result = Site(steps, {LOCAL: steps[LOCAL].quantizer}).close(
+        Lanes([x, y, y, x, y], is_fresh), lambda lanes: seen.extend(lanes)
+    )
 
     def clamped(t: torch.Tensor) -> torch.Tensor:
         return t.clamp(*clamp) if clamp is not None else t

@@ -238,7 +238,7 @@ class Measurement(Presented):
     deployed: DeployedFile | None = None
     """The quantized file whose integers these are; None where a scheme says what is quantized."""
     layer_sample_count: int | None = None
-    """Samples behind the figures of layers, where these are not all."""
+    """Samples behind the figures of layers, where these are not all; those of layers with few values are."""
 
     def record(self, name: str) -> OpRecord:
         """The record of one layer.

@@ -15,7 +15,7 @@ from qdiag.pipeline.begin import begin
 from qdiag.pipeline.preparation.examples import example_datasets
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.mac_observer import MacObserver
-from qdiag.simulate.op_records import float_ops
+from qdiag.simulate.layerwise.op_records import float_ops
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
 from qdiag.simulate.passes.lanes import Lane
 from qdiag.simulate.passes.runner import LaneRunner

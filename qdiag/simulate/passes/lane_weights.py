@@ -30,27 +30,27 @@ def _of_layer(layer: Layer, lanes: Sequence[Lane]) -> list[SimulatedWeights]:
 
 
 def _weights(lane: Lane, layer: Layer) -> SimulatedWeights:
-    if lane.plan is None:
-        return float_weights(lane.network, layer)
-    return simulated_weights(lane.network, lane.plan, layer)
+    plan = lane.plan_at(layer.name)
+    return float_weights(lane.network, layer) if plan is None else simulated_weights(lane.network, plan, layer)
 
 
 def _key(lane: Lane, layer: Layer) -> Hashable:
     """Equal for lanes that give a layer the same weight and bias."""
     constants = lane.network.program.constants
     own = (id(constants[layer.weight or ""]), id(constants[layer.bias]) if layer.bias else None)
-    if lane.plan is None:
+    whole = lane.plan_at(layer.name)
+    if whole is None:
         return own
-    plan = lane.plan.layers[layer.name]
+    plan = whole.layers[layer.name]
     has_bias = layer.bias is not None or plan.bias_shift is not None
-    rules = lane.plan.scheme.arithmetic, lane.plan.scheme.pair_saturation
-    operands = lane.plan.integer_operands(layer) if has_bias or rules != ("float", False) else None
+    rules = whole.scheme.arithmetic, whole.scheme.pair_saturation
+    operands = whole.integer_operands(layer) if has_bias or rules != ("float", False) else None
     return (
         *own,
         plan.weight.key if plan.weight is not None else None,
         operands[0].key if operands is not None else None,
         id(plan.bias_shift) if plan.bias_shift is not None else None,
-        plan.bias or lane.plan.scheme.bias_of(layer.name),
+        plan.bias or whole.scheme.bias_of(layer.name),
         id(plan.stored_bias) if plan.stored_bias is not None else None,
         rules,
     )

@@ -1,6 +1,6 @@
 """The versions of one value that travel through the graph together."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ class Lane:
         network: its weights and clamps; the graph is the same in all lanes.
         plan: its quantizers; None leaves everything in float.
         is_local: every layer alone: it reads the reference, quantized once by this plan.
+        at: names of the layers that it computes by its plan; elsewhere it is the reference. None: all of them.
         arithmetic: of every layer; None takes what the plan's scheme says.
         keeps_gradient: the float inputs ask for their gradient.
         closes: by layer, what becomes of its output in place of clamp and quantizer, with a history of its own; read of
@@ -32,9 +33,14 @@ class Lane:
     network: Network
     plan: QuantPlan | None = None
     is_local: bool = False
+    at: Collection[str] | None = None
     arithmetic: Arithmetic | None = None
     keeps_gradient: bool = False
     closes: Mapping[str, Callable[[Tensor], Tensor]] | None = None
+
+    def plan_at(self, layer: str) -> QuantPlan | None:
+        """The plan by which it computes a layer; None computes it as the float network does."""
+        return self.plan if self.at is None or layer in self.at else None
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What looks on while a network runs in lanes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import Tensor, fx
@@ -16,10 +16,16 @@ class LayerObserver(Collector):
     Attributes:
         sample_count: of the batch at hand.
         sees_constants: also at the constants among the sites.
+        layers: names of those that it sees; None sees all.
     """
 
     sample_count: int = 1
     sees_constants: bool = False
+    layers: Collection[str] | None = None
+
+    def sees(self, layer: str) -> bool:
+        """The layer of this name is one of those that it sees."""
+        return self.layers is None or layer in self.layers
 
     @property
     def fits_threads(self) -> bool:

@@ -1,7 +1,7 @@
 """The paired pass: the float network, every layer alone, and the quantized network, side by side, once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,9 +21,13 @@ from qdiag.simulate.passes.observer import LayerObserver
 _ANY: Clamp = (-math.inf, math.inf)
 
 
-def paired_lanes(network: Network, plan: QuantPlan) -> list[Lane]:
-    """`REFERENCE`, `LOCAL` and `SIMULATED` of one plan."""
-    return [Lane(network), Lane(network, plan, is_local=True), Lane(network, plan)]
+def paired_lanes(network: Network, plan: QuantPlan, at: Collection[str] | None = None) -> list[Lane]:
+    """`REFERENCE`, `LOCAL` and `SIMULATED` of one plan.
+
+    Args:
+        at: names of the layers that are computed by themselves; None computes all.
+    """
+    return [Lane(network), Lane(network, plan, is_local=True, at=at), Lane(network, plan)]
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ from qdiag.errors import QdiagError, SimulationError, is_out_of_memory
 from qdiag.simulate.arithmetic.base import Arithmetic, LayerOp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.arithmetic.padding import padded_with_integer, padding_value
-from qdiag.simulate.arithmetic.table import arithmetic_of, closing_quantizer
+from qdiag.simulate.arithmetic.table import arithmetic_of
 from qdiag.simulate.passes.clamping.own_clamps import Clamping, OwnClamps, shared_clamps
+from qdiag.simulate.passes.closing.sites import closing_sites
 from qdiag.simulate.passes.fingerprints import is_known
 from qdiag.simulate.passes.lane_weights import LaneWeights, differing_constants, lane_weights
 from qdiag.simulate.passes.lanes import REFERENCE, Lane, Lanes, borrowed, is_lanes, join, lanes_in, taken_apart
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
 from qdiag.simulate.passes.sinks import OperationCounts
-from qdiag.simulate.passes.site import Site, Step
 from qdiag.simulate.passes.weights import SimulatedWeights
 
 _Way = tuple[Arithmetic, SimulatedWeights | None]
@@ -62,7 +62,7 @@ class LaneRunner(fx.Interpreter):
         self._plain: list[_Way] = [(lane.arithmetic or FAKE_QUANTIZED, None) for lane in lanes]
         nodes = self.network.program.graph.nodes
         self._paddings = {node.name: self._ways_to_pad(node) for node in nodes if padding_value(node)}
-        self._sites = self._closing(graph.sites)
+        self._sites = closing_sites(graph, lanes)
         self._constants = differing_constants(lanes)
         has_history = any(lane.keeps_gradient or lane.closes for lane in lanes)
         self._clamping = None if has_history else Clamping(self.network, self._ways, self._sites)
@@ -101,28 +101,18 @@ class LaneRunner(fx.Interpreter):
 
     def _ways_of(self, layer: Layer) -> list["_Way"]:
         weights = self.weights.get(layer.name, [None] * len(self._lanes))
-        arithmetics = [lane.arithmetic or arithmetic_of(lane.plan, layer) for lane in self._lanes]
+        arithmetics = [lane.arithmetic or arithmetic_of(lane.plan_at(layer.name), layer) for lane in self._lanes]
         return list(zip(arithmetics, weights, strict=True))
 
     def _ways_to_pad(self, node: fx.Node) -> list["_Way"]:
         """Of a node that pads with something else than zeros."""
+        layer = self._layers.get(node.name)
+        plans = [lane.plan_at(layer.name) if layer is not None else lane.plan for lane in self._lanes]
         found = [
-            lane.arithmetic or (padded_with_integer(lane.plan, lane.network.graph, node) if lane.plan else None)
-            for lane in self._lanes
+            lane.arithmetic or (padded_with_integer(plan, lane.network.graph, node) if plan else None)
+            for lane, plan in zip(self._lanes, plans, strict=True)
         ]
         return [(one or FAKE_QUANTIZED, None) for one in found]
-
-    def _closing(self, layers: Sequence[Layer]) -> dict[str, Site]:
-        by_lane = [{layer.name: layer.clamp for layer in lane.network.graph.sites} for lane in self._lanes]
-        local = [i for i, lane in enumerate(self._lanes) if lane.is_local]
-        found = {}
-        for layer in layers:
-            plans = [lane.plan for lane in self._lanes]
-            quantizers = [closing_quantizer(plan, layer) if plan is not None else None for plan in plans]
-            clamps = [clamps[layer.name] for clamps in by_lane]
-            close = (self._lanes[REFERENCE].closes or {}).get(layer.name)
-            found[layer.name] = Site([Step.of(q, c) for q, c in zip(quantizers, clamps, strict=True)], local, close)
-        return found
 
     def run_batch(self, batch: Batch) -> tuple[Any, ...]:
         """The flat outputs of one batch, tensors as `Lanes`.
@@ -155,7 +145,8 @@ class LaneRunner(fx.Interpreter):
             args, kwargs = self.fetch_args_kwargs_from_env(n)
             if layer is not None and n.name == layer.nodes[0]:
                 for observer in self.observers:
-                    observer.before(layer, n, args, kwargs)
+                    if observer.sees(layer.name):
+                        observer.before(layer, n, args, kwargs)
             if layer is not None and layer.clamp is not None and n.name == layer.output:
                 # the clamp itself happens at the close of the layer; alone it must not write to its input
                 value = args[0] if len(layer.nodes) > 1 else borrowed(args[0])
@@ -221,7 +212,8 @@ class LaneRunner(fx.Interpreter):
             value = self._alike(value)
         if not is_lanes(value) or not value.reference.is_floating_point():
             return value
-        observers = [one for one in self.observers if layer.kind != CONSTANT or one.sees_constants]
+        seeing = [one for one in self.observers if one.sees(layer.name)]
+        observers = [one for one in seeing if layer.kind != CONSTANT or one.sees_constants]
         looking = [one.chunk for one in observers if type(one).chunk is not LayerObserver.chunk]
 
         def look(lanes: Sequence[Tensor]) -> None:

@@ -11,7 +11,7 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.repairs.overlay import with_changes
-from qdiag.simulate.measure import LOSS_SAMPLES
+from qdiag.simulate.layerwise.samples import LOSS_SAMPLES
 from qdiag.subject import Subject
 from tests.runs import diagnose_subject, measure_subject
 from tests.unit.pipeline.test_fix_bn import Net, fixed

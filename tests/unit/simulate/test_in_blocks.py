@@ -13,7 +13,7 @@ from qdiag.config import load_scheme
 from qdiag.numerics.quantizers.block_float import BlockFloat
 from qdiag.repairs.weights.correct_bias import mean_shifts
 from qdiag.simulate.arithmetic.einsum_axes import summed_axes
-from qdiag.simulate.measure import measure_case
+from qdiag.simulate.layerwise.measure import measure_case
 from qdiag.simulate.plan_builder import UNTOLD_PRODUCT
 from qdiag.simulate.surroundings import engine_arithmetic
 from qdiag.simulate.sweeps.sensitivity import alone, part_only, switchable_layers

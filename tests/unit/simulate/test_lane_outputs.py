@@ -33,6 +33,12 @@ def case() -> Case:
     return open_test_case(net, batches_from(torch.randn(112, 3, 8, 8, generator=torch.Generator().manual_seed(1)), 16))
 
 
+@pytest.fixture(autouse=True)
+def all_samples_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures of the last layer, which has five values, need 128 samples, and there are 112."""
+    monkeypatch.setattr("qdiag.simulate.layerwise.samples.LEAST_VALUES", 5 * 128)
+
+
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The size of every batch that is run."""
@@ -160,7 +166,7 @@ def test_what_calibration_gave_is_the_reference_where_the_same_samples_are_measu
     case: Case, runs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The float network runs on each sample once to calibrate, and once more where its layers are compared."""
-    monkeypatch.setattr("qdiag.simulate.measure.LEAST_VALUES", 160)
+    monkeypatch.setattr("qdiag.simulate.layerwise.samples.LEAST_VALUES", 160)
     lanes: list[int] = []
     own = LaneRunner.run_batch
 

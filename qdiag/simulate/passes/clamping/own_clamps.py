@@ -14,9 +14,9 @@ from qdiag.simulate.arithmetic.base import Arithmetic
 from qdiag.simulate.arithmetic.clamped_convolution import CONVOLUTION, can_clamp
 from qdiag.simulate.arithmetic.fake_quantized import FAKE_QUANTIZED
 from qdiag.simulate.passes.clamping.magnitudes import UNKNOWN, Closing, Products, largest, largest_values
+from qdiag.simulate.passes.closing.site import Site
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.observer import LayerObserver
-from qdiag.simulate.passes.site import Site
 from qdiag.simulate.passes.weights import SimulatedWeights
 
 _LIMIT = 65536.0
@@ -35,6 +35,7 @@ class Clamping:
 
     def __init__(self, network: Network, ways: Mapping[str, _Ways], sites: Mapping[str, Site]) -> None:
         self._clamps: dict[str, Sequence[Clamp | None]] = {}
+        self._layers = {layer.nodes[0]: layer.name for layer in network.graph.layers}
         self._constants = network.program.constants
         layers = [layer for layer in network.graph.layers if is_at_hand(network.device) and layer.name in sites]
         found = {layer.nodes[0]: _clamps(network, layer, ways[layer.name], sites[layer.name]) for layer in layers}
@@ -48,10 +49,10 @@ class Clamping:
 
     def of_batch(self, inputs: Mapping[str, Any], observers: Sequence[LayerObserver]) -> OwnClamps:
         """None where an observer reads values before they are clamped, or an input is large or not finite."""
-        if not self._clamps or any(observer.reads_opened for observer in observers):
-            return {}
+        readers = [observer for observer in observers if observer.reads_opened]
+        clamps = {n: own for n, own in self._clamps.items() if not any(one.sees(self._layers[n]) for one in readers)}
         own = (x for name, x in inputs.items() if name not in self._constants and isinstance(x, Tensor))
-        return self._clamps if all(x.dtype == torch.float32 and largest(x) <= _LIMIT for x in own) else {}
+        return clamps if clamps and all(x.dtype == torch.float32 and largest(x) <= _LIMIT for x in own) else {}
 
 
 def shared_clamps(places: Sequence[Hashable], clamps: Sequence[Clamp | None] | None) -> Mapping[Hashable, Clamp]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -112,15 +113,18 @@ class Site:
 
     Args:
         steps: of each lane, the reference's first.
-        local: lanes that start anew from the reference, which they quantize.
+        local: lanes that start anew from the reference, and what they quantize it with.
         derive: what closes the reference in place of its step, as a part of the gradient's history.
     """
 
     def __init__(
-        self, steps: Sequence[Step], local: Sequence[int] = (), derive: Callable[[Tensor], Tensor] | None = None
+        self,
+        steps: Sequence[Step],
+        local: Mapping[int, Quantizer | None] = MappingProxyType({}),
+        derive: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.steps, self._derive = list(steps), derive
-        self._starts = {lane: Step.of(steps[lane].quantizer, steps[REFERENCE].clamp) for lane in local}
+        self._starts = {lane: Step.of(quantizer, steps[REFERENCE].clamp) for lane, quantizer in local.items()}
 
     @property
     def firsts(self) -> Sequence[Clamp | None]:
@@ -140,7 +144,7 @@ class Site:
             derived = self._derive(sources[REFERENCE]) if self._derive else _derived(sources[REFERENCE], clamp)
             sources[REFERENCE], steps[REFERENCE] = derived.detach(), Step()
         places: list[Place] = [(id(source), step.key) for source, step in zip(sources, steps, strict=True)]
-        is_joint = look is not None or bool(self._starts)
+        is_joint = look is not None or any(start.quantizer is not None for start in self._starts.values())
         jobs = _jobs(places, sources, steps, is_fresh=lanes.is_fresh, is_joint=is_joint)
         starts = self._new_starts(places, jobs)
         if is_joint:

@@ -1,0 +1,1 @@
+"""One network measured layer by layer: the paired pass, and what is read from it."""

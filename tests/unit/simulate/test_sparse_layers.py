@@ -1,0 +1,120 @@
+"""Layers with few values are measured on all samples where others are on some: the same figures, at no extra pass."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from qdiag.config import load_preset
+from qdiag.core.measures.facts import LayerFacts
+from qdiag.core.scheme import RuntimeName
+from qdiag.loaders.data.sources import batches_from
+from qdiag.simulate.case import Case, on_some
+from qdiag.simulate.facts.observer import FactObserver
+from qdiag.simulate.layerwise.measure import Measured
+from qdiag.simulate.layerwise.samples import layer_samples, sparse_layers
+from qdiag.simulate.passes.lanes import REFERENCE, Lane
+from qdiag.simulate.passes.paired import paired_lanes
+from qdiag.simulate.passes.runner import LaneRunner
+from qdiag.simulate.session import Session
+from tests.cases import open_test_case
+
+COUNT = 144
+SCHEMES: list[tuple[str, RuntimeName]] = [
+    ("int8", "float"),
+    ("int8", "ort"),
+    ("int8", "tflite-ref"),
+    ("int8", "fbgemm"),
+    ("tf-uint8", "float"),
+    ("w4a8", "float"),
+]
+
+
+class Classifier(nn.Module):
+    """A clamped convolution with padding ahead of few values, and both a pooled and a flattened path to the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU6(), nn.Conv2d(8, 8, 3, groups=8), nn.ReLU6())
+        self.down = nn.Sequential(nn.Conv2d(8, 4, 4, stride=4), nn.ReLU6())
+        self.pool, self.head = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = self.head(torch.flatten(self.pool(self.down(self.stem(x))), 1))
+        return pooled
+
+
+@pytest.fixture(scope="module", params=SCHEMES, ids="-".join)
+def case(request: pytest.FixtureRequest) -> Case:
+    name, arithmetic = request.param
+    torch.manual_seed(0)
+    net = Classifier().eval()
+    images = torch.randn(COUNT, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    scheme = replace(load_preset(name), arithmetic=arithmetic)
+    return open_test_case(net, batches_from(images, 16), scheme, measured=batches_from(images + 0.1, 16))
+
+
+def of_layers(found: Measured) -> dict[str, tuple[object, ...]]:
+    # pairs of products are added up on some samples in both
+    facts: dict[str, LayerFacts] = {one.layer: one for one in found.facts}
+    return {one.name: (replace(one, pairs=None, losses=None), facts[one.name]) for one in found.records}
+
+
+def test_their_figures_are_those_of_all_samples_and_others_those_of_some(case: Case) -> None:
+    sparse, samples = sparse_layers(case, "facts"), layer_samples(case, "facts")
+    assert samples == 64 and {"down.0", "pool", "head"} <= sparse and not {"stem.0", "stem.2"} & sparse
+    found = Session().measure(case, "facts")
+    whole, some = Session().measure(case, "full facts"), Session().measure(on_some(case, samples), "full facts")
+    assert found.layer_sample_count == 64 and whole.layer_sample_count is None
+    assert (found.outputs, found.task) == (whole.outputs, whole.task)
+    assert found.mac_counts == whole.mac_counts
+    own, of_all, of_some = of_layers(found), of_layers(whole), of_layers(some)
+    assert own.keys() == of_all.keys()
+    for name in own:
+        assert repr(own[name]) == repr((of_all if name in sparse else of_some)[name])
+    for one, other in zip(found.records, whole.records, strict=True):
+        if one.name in sparse:
+            assert one.losses == other.losses
+            assert one.local.count == math.prod(one.output_shape) * COUNT
+
+
+def test_a_convolution_that_nobody_looks_at_clamps_its_own_output(case: Case) -> None:
+    """One that is looked at before its clamp leaves it to what closes the layer."""
+    sparse, batch = sparse_layers(case, "facts"), next(iter(case.measured))
+    observer = FactObserver()
+    runner = LaneRunner(paired_lanes(case.network, case.plan, at=sparse), [observer])
+    assert runner._clamping is not None
+    inputs = case.network.program.flatten_inputs(batch.args, batch.kwargs)
+    assert not runner._clamping.of_batch(inputs, [observer])
+    observer.layers = sparse
+    clamped = {runner._layers[node].name for node in runner._clamping.of_batch(inputs, [observer])}
+    assert clamped == ({"stem.0", "stem.2"} if case.scheme.arithmetic == "float" else set())
+
+
+def test_no_layer_is_sparse_where_all_samples_are_looked_at(case: Case) -> None:
+    few = on_some(case, 64)
+    for one, depth in ((case, "full facts"), (few, "facts"), (replace(few, scheme=case.scheme), "losses")):
+        assert not sparse_layers(one, depth)  # type: ignore[arg-type]
+    narrow = replace(case.plan, scheme=replace(case.scheme, accumulator_bits=16))
+    assert not sparse_layers(replace(case, plan=narrow), "facts")
+
+
+def test_layers_by_themselves_cost_nothing_where_none_is_looked_at(case: Case) -> None:
+    """As many operations as in two lanes, and some more at the layers that are computed by themselves."""
+    sparse, batch = sparse_layers(case, "facts"), next(iter(case.measured))
+
+    def run(lanes: list[Lane]) -> tuple[int, list[torch.Tensor]]:
+        runner = LaneRunner(lanes)
+        (output,) = runner.run_batch(batch)
+        return runner.computed_count, [output.tensors[lane] for lane in (REFERENCE, -1)]
+
+    pair = [Lane(case.network), Lane(case.network, case.plan)]
+    count, expected = run(pair)
+    some, found = run(paired_lanes(case.network, case.plan, at=sparse))
+    whole, also = run(paired_lanes(case.network, case.plan))
+    assert count < some < whole
+    assert all(torch.equal(x, y) and torch.equal(x, z) for x, y, z in zip(found, expected, also, strict=True))
+    nothing, _ = run(paired_lanes(case.network, case.plan, at=frozenset()))
+    assert nothing == count
