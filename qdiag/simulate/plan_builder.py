@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor
 
 from qdiag.capture.outputs.tails import output_concats
-from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer, OpGraph
+from qdiag.core.graph import CONSTANT, INPUT, OUTPUT, Layer
 from qdiag.core.scheme import QuantScheme, TensorScheme
 from qdiag.errors import CalibrationError, ConfigError
 from qdiag.numerics.quantizers.base import Quantizer
@@ -19,6 +18,7 @@ from qdiag.simulate.arithmetic.pytorch.sites import as_torch_has_it
 from qdiag.simulate.arithmetic.rounded_operands import is_untold_product, operands_of
 from qdiag.simulate.calibrate import Observation
 from qdiag.simulate.calibrations import Calibrations
+from qdiag.simulate.layer_patterns import check_patterns, matches
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.stored_layers import StoredLayers
 
@@ -46,10 +46,11 @@ def build_plan(
         ConfigError: a pattern of `float_layers` or `layers` matches no layer, one of `split_concats` no concat that can
             be split, or contradictory fields meet at one layer.
     """
-    _check_patterns(network.graph, scheme)
+    check_patterns(network.graph, scheme)
     left_out = _behind_split_concats(network, scheme)
     of_file = StoredLayers(network, scheme, stored or {})
     builder = _Builder(network, observations, scheme, calibrations or Calibrations(), left_out, of_file)
+    builder.choose_weights()
     for layer in network.graph.sites:
         builder.add(layer)
     return QuantPlan(scheme, builder.plans)
@@ -180,6 +181,13 @@ class _Builder:
         readers = [reader for reader in self.network.graph.consumers(layer.name) if reader.kind != OUTPUT]
         return any(_float_reason(reader, self.scheme) is None for reader in readers if reader.name not in self.left_out)
 
+    def choose_weights(self) -> None:
+        """Ahead of the plan, several at the same time: searches take most of what a plan takes."""
+        layers = [x for x in self.network.graph.layers if x.weight and not x.weight_format]
+        chosen = [x for x in layers if x.name not in self.stored.layers and _float_reason(x, self.scheme) is None]
+        constants, of = self.network.program.constants, self.scheme.weights_of
+        self.calibrations.choose((constants[x.weight or ""], of(x.name), x.weight_axis) for x in chosen)
+
     def _weight(self, layer: Layer) -> Quantizer | None:
         if layer.weight is None:
             return None
@@ -210,7 +218,7 @@ def _behind_split_concats(network: Network, scheme: QuantScheme) -> frozenset[st
     tails = output_concats(network.program, network.graph)
     found: set[str] = set()
     for pattern in scheme.split_concats:
-        names = [name for name in tails if _matches(pattern, name)]
+        names = [name for name in tails if matches(pattern, name)]
         if not names:
             raise ConfigError(
                 f"split_concats = {pattern!r} matches no concat that ends in an output and nowhere else",
@@ -222,24 +230,6 @@ def _behind_split_concats(network: Network, scheme: QuantScheme) -> frozenset[st
 
 def _float_reason(layer: Layer, scheme: QuantScheme) -> str | None:
     names = (layer.name, *(layer.inputs if layer.kind == OUTPUT else ()))
-    if any(_matches(pattern, name) for pattern in scheme.float_layers for name in names):
+    if any(matches(pattern, name) for pattern in scheme.float_layers for name in names):
         return BY_REQUEST
     return UNKNOWN_OPERATION if layer.policy == "float" else None
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """A name counts as itself, whatever signs of a pattern it holds."""
-    return pattern == name or fnmatchcase(name, pattern)
-
-
-def _check_patterns(graph: OpGraph, scheme: QuantScheme) -> None:
-    everything = [layer.name for layer in graph.sites]
-    names = [layer.name for layer in graph.layers if layer.kind != INPUT]
-    for pattern in scheme.float_layers:
-        if not any(_matches(pattern, name) for name in everything):
-            some = ", ".join(names[:4])
-            raise ConfigError(f"float_layers = {pattern!r} matches no layer", hint=f"layers are called {some}, ...")
-    for override in scheme.layers:
-        if not any(map(override.matches, everything)):
-            some = ", ".join(everything[:4])
-            raise ConfigError(f"layers.{override.pattern!r} matches no layer", hint=f"layers are called {some}, ...")

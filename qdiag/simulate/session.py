@@ -73,7 +73,6 @@ class Session:
     references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     simulated: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     asked: ScoredBatches = field(default_factory=ScoredBatches)
-    operations: ByIdentity[int] = field(default_factory=ByIdentity)
     is_brief: bool = False
     with_channels: bool = True
 
@@ -213,7 +212,7 @@ class Session:
             keeps: what these networks give is held, so that they run on new samples alone where more are added.
         """
         new = list({id(case): case for case in cases if self.scored.get(case) is None}.values())
-        held = Held(self.references, self.simulated, keeps, self.operations)
+        held = Held(self.references, self.simulated, keeps)
         found, effort = score_cases(new, self.passes, self.progress, held, stage=stage) if new else ([], Effort())
         for case, one in zip(new, found, strict=True):
             self.scored.put(case, one)

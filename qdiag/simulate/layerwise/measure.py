@@ -139,7 +139,7 @@ def _run(
     lanes = None
     if held is not None and kept is not None:
         own = held.simulated.of(case.plan, case.measured, processes)
-        lanes = LaneOutputs({lane: own}, kept, is_read=is_read, runs_one=False)
+        lanes = LaneOutputs({lane: own}, kept, is_read=is_read)
     received: dict[int, list[BatchSink]] = {lane: [sinks.outputs, sinks.task]} if sinks is not None else {}
     run_batches(
         runner,

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 
+from qdiag.batches import Batches
 from qdiag.capture.outputs.layout import output_layouts
-from qdiag.core.by_identity import ByIdentity
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import Processes
 from qdiag.simulate.case import Case
+from qdiag.simulate.passes.batch_rows import rows
 from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
@@ -56,13 +57,11 @@ class Held:
     Attributes:
         references: what float networks gave. variants: what quantized networks gave, by their plan.
         is_kept: variants also take what is new.
-        operations: how many one batch takes, by graph, where it was run already.
     """
 
     references: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     variants: ReferenceOutputs = field(default_factory=ReferenceOutputs)
     is_kept: bool = False
-    operations: ByIdentity[int] = field(default_factory=ByIdentity)
 
 
 def score_cases(
@@ -131,18 +130,23 @@ def _run_pass(
     boards = [Scoreboard(network.program.output_names, layouts, tasks, reference) for _ in cases]
     sinks = {lane: [board] for lane, board in enumerate(boards, start=len(first))}
     own = {lane: held.variants.of(case.plan, measured, processes) for lane, case in enumerate(cases, start=len(first))}
-    known = held.operations.get(network.program.graph) if len(cases) == 1 else None
-    lanes = LaneOutputs(own, kept, is_kept=held.is_kept, runs_one=known is None)
+    lanes = LaneOutputs(own, kept, is_kept=held.is_kept)
     beside = [reference]
     run_batches(
         runner, measured, progress, stage=stage, sinks=sinks, beside=beside, processes=processes, kept=kept, lanes=lanes
     )
+    if not runner.effort.batch_count:
+        _count_operations(runner, measured)
     # every batch has the same operations: what was not run counts as well, as in a run that finds other passes kept
     count, ran = boards[0].batch_count, runner.effort.batch_count
-    if not ran and known is not None:
-        return [boards[0].scored()], Effort(1, 1, known * count, 0)
-    computed, reused = (round(n * count / max(ran, 1)) for n in (runner.computed_count, runner.reused_count))
+    computed, reused = (round(n * count / ran) for n in (runner.computed_count, runner.reused_count))
     effort = Effort(1, len(cases), computed, reused)
-    for case in cases:
-        held.operations.put(case.network.program.graph, (computed + reused) // (len(cases) * max(count, 1)))
     return [board.scored() for board in boards], effort
+
+
+def _count_operations(runner: LaneRunner, measured: Batches) -> None:
+    """Where all outputs are held and nothing ran: on two samples, unless the network takes batches of one size."""
+    batch = next(iter(measured))
+    if runner.network.program.batch_size is None:
+        batch = rows(batch, range(min(2, batch.sample_count)))
+    runner.run_batch(batch)

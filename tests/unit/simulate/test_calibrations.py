@@ -1,12 +1,18 @@
 """Quantizers are chosen once for each thing they are chosen for, and are the ones that a plan of its own has."""
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from qdiag.calibrators.base import RangeCalibrator
 from qdiag.config import load_preset, load_scheme
+from qdiag.core.scheme import TensorScheme
+from qdiag.errors import CalibrationError
+from qdiag.numerics.quantizers.base import Quantizer
 from qdiag.simulate.calibrations import Calibrations
 from qdiag.simulate.case import Case
 from qdiag.simulate.changes import with_scheme, with_tensors
@@ -53,3 +59,47 @@ def test_nothing_is_kept_of_what_is_gone() -> None:
         weight = torch.full((4, 3), float(scale))
         assert float(found.weight(weight, scheme, 0).scale.max()) == pytest.approx(scale / 127.0, rel=0.01)
         del weight
+
+
+def test_searches_in_threads_find_what_one_after_another_finds(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set[str]()
+    own = RangeCalibrator.weight
+
+    def seen(self: RangeCalibrator, weight: Tensor, scheme: TensorScheme, channel_axis: int) -> Quantizer:
+        threads.add(threading.current_thread().name)
+        time.sleep(0.01)
+        return own(self, weight, scheme, channel_axis)
+
+    alone = build_plan(case.network, case.observations, case.scheme)
+    monkeypatch.setattr(RangeCalibrator, "weight", seen)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        beside = build_plan(case.network, case.observations, case.scheme)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert len(threads) == 2
+    assert not changed_layers(replace(case, plan=alone), replace(case, plan=beside))
+
+
+def test_a_weight_that_cannot_be_quantized_is_told_by_its_layer(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever thread met it first."""
+    layer = [one for one in case.network.graph.layers if one.weight is not None][-1]
+    broken = case.network.program.constants[layer.weight or ""]
+    own = RangeCalibrator.weight
+
+    def refused(self: RangeCalibrator, weight: Tensor, scheme: TensorScheme, channel_axis: int) -> Quantizer:
+        if weight is broken:
+            raise CalibrationError("a weight is not finite")
+        return own(self, weight, scheme, channel_axis)
+
+    monkeypatch.setattr(RangeCalibrator, "weight", refused)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(CalibrationError, match="not finite") as caught:
+            build_plan(case.network, case.observations, case.scheme)
+    finally:
+        torch.set_num_threads(before)
+    assert caught.value.at == f"{layer.name}, {layer.weight_name}"

@@ -18,7 +18,6 @@ class LaneOutputs:
     Attributes:
         by_lane: what is held of each lane that receives outputs. reference: the same of the float network.
         is_read: batches whose outputs are all held are not run again.
-        runs_one: the first is, where that would leave none: operations are counted where they run.
         is_kept: new outputs are held.
     """
 
@@ -26,14 +25,10 @@ class LaneOutputs:
     reference: KeptOutputs
     is_read: bool = True
     is_kept: bool = True
-    runs_one: bool = True
-
-    def __post_init__(self) -> None:
-        self._runs_first = self.runs_one and all(one.is_complete for one in self.by_lane.values())
 
     def get(self, position: int) -> Outputs | None:
         """The outputs of all lanes for the batch at this position of the pass; None where one is not held."""
-        if not self.is_read or (position == 0 and self._runs_first) or self.reference.get(position) is None:
+        if not self.is_read or self.reference.get(position) is None:
             return None
         rows = {lane: kept.get(position) for lane, kept in self.by_lane.items()}
         held = {lane: row for lane, row in rows.items() if row is not None}
