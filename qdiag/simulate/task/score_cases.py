@@ -4,12 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 
-from qdiag.batches import Batches
 from qdiag.capture.outputs.layout import output_layouts
 from qdiag.core.progress import Progress
 from qdiag.distributed.processes import Processes
 from qdiag.simulate.case import Case
-from qdiag.simulate.passes.batch_rows import rows
 from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
@@ -135,18 +133,8 @@ def _run_pass(
     run_batches(
         runner, measured, progress, stage=stage, sinks=sinks, beside=beside, processes=processes, kept=kept, lanes=lanes
     )
-    if not runner.effort.batch_count:
-        _count_operations(runner, measured)
     # every batch has the same operations: what was not run counts as well, as in a run that finds other passes kept
     count, ran = boards[0].batch_count, runner.effort.batch_count
-    computed, reused = (round(n * count / ran) for n in (runner.computed_count, runner.reused_count))
+    computed, reused = (round(n * count / max(ran, 1)) for n in (runner.computed_count, runner.reused_count))
     effort = Effort(1, len(cases), computed, reused)
     return [board.scored() for board in boards], effort
-
-
-def _count_operations(runner: LaneRunner, measured: Batches) -> None:
-    """Where all outputs are held and nothing ran: on two samples, unless the network takes batches of one size."""
-    batch = next(iter(measured))
-    if runner.network.program.batch_size is None:
-        batch = rows(batch, range(min(2, batch.sample_count)))
-    runner.run_batch(batch)

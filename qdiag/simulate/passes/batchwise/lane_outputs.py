@@ -26,6 +26,12 @@ class LaneOutputs:
     is_read: bool = True
     is_kept: bool = True
 
+    @property
+    def is_complete(self) -> bool:
+        """No batch has to run."""
+        held = [self.reference, *self.by_lane.values()]
+        return self.is_read and all(one.is_complete for one in held)
+
     def get(self, position: int) -> Outputs | None:
         """The outputs of all lanes for the batch at this position of the pass; None where one is not held."""
         if not self.is_read or self.reference.get(position) is None:

@@ -10,6 +10,7 @@ from qdiag.distributed.divided import divided
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.numerics.waiting import is_at_hand
 from qdiag.simulate.passes.batchwise.checked import CheckedBatches
+from qdiag.simulate.passes.batchwise.counted import count_operations
 from qdiag.simulate.passes.batchwise.heads import Heads
 from qdiag.simulate.passes.batchwise.kept_outputs import KeptOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
@@ -48,9 +49,11 @@ def run_batches(
     collectors = collectors_of(heads.all) if processes.count > 1 else ()
     is_checked = not is_at_hand(runner.network.device) and runner.can_run_again and heads.fits_threads
     checked = CheckedBatches(runner, heads, first=_first(batches, processes)) if is_checked else None
-    count = 0
+    count, is_held = 0, lanes is not None and lanes.is_complete
     with divided(batches, progress, stage, collectors, processes) as own:
         for count, batch in enumerate(own, 1):
+            if is_held and count == 1:
+                count_operations(runner, batch, runner.effort)
             known = lanes.get(count - 1) if lanes is not None else None
             given = kept.get(count - 1) if kept is not None else None
             run = partial(_collected, batch, known, given)

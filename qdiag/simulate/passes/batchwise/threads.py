@@ -13,6 +13,7 @@ import torch
 from qdiag.batches import Batch, Batches
 from qdiag.core.progress import Progress
 from qdiag.distributed.threads import by_turns
+from qdiag.simulate.passes.batchwise.counted import count_operations
 from qdiag.simulate.passes.batchwise.heads import Heads
 from qdiag.simulate.passes.batchwise.kept_outputs import KeptOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
@@ -56,12 +57,14 @@ def run_in_threads(
     What is collected of each batch is added in the order of the batches.
     """
     pristine = heads.copied()
-    count = 0
+    count, is_held = 0, lanes is not None and lanes.is_complete
 
     def run(number: int, given: tuple[Batch, int]) -> _Done:
         batch, samples_before = given
         own = pristine.copied()
         own.begin_at(number, samples_before)
+        if is_held and number == 0:
+            count_operations(runner, batch, own.effort)
         held = lanes.get(number) if lanes is not None else None
         outputs = held if held is not None else runner.beside(own.observers, own.effort).run_batch(batch)
         known = kept.get(number) if kept is not None else None
