@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 import torch
 from torch import nn
 
+from qdiag.batches import Batch
 from qdiag.config import load_preset
 from qdiag.core.measures.facts import LayerFacts
 from qdiag.core.scheme import RuntimeName
@@ -14,12 +16,13 @@ from qdiag.loaders.data.sources import batches_from
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.layerwise.measure import Measured
-from qdiag.simulate.layerwise.samples import layer_samples, sparse_layers
+from qdiag.simulate.layerwise.samples import Depth, layer_samples, sparse_layers
 from qdiag.simulate.passes.lanes import REFERENCE, Lane
 from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from tests.cases import open_test_case
+from tests.models import KINDS
 
 COUNT = 144
 SCHEMES: list[tuple[str, RuntimeName]] = [
@@ -62,11 +65,15 @@ def of_layers(found: Measured) -> dict[str, tuple[object, ...]]:
     return {one.name: (replace(one, pairs=None, losses=None), facts[one.name]) for one in found.records}
 
 
+def measurements(case: Case) -> list[tuple[Case, Depth]]:
+    """By default, on all samples, and on those that most layers need."""
+    return [(case, "facts"), (case, "full facts"), (on_some(case, layer_samples(case, "facts")), "full facts")]
+
+
 def test_their_figures_are_those_of_all_samples_and_others_those_of_some(case: Case) -> None:
     sparse, samples = sparse_layers(case, "facts"), layer_samples(case, "facts")
     assert samples == 64 and {"down.0", "pool", "head"} <= sparse and not {"stem.0", "stem.2"} & sparse
-    found = Session().measure(case, "facts")
-    whole, some = Session().measure(case, "full facts"), Session().measure(on_some(case, samples), "full facts")
+    found, whole, some = (Session().measure(one, depth) for one, depth in measurements(case))
     assert found.layer_sample_count == 64 and whole.layer_sample_count is None
     assert (found.outputs, found.task) == (whole.outputs, whole.task)
     assert found.mac_counts == whole.mac_counts
@@ -118,3 +125,27 @@ def test_layers_by_themselves_cost_nothing_where_none_is_looked_at(case: Case) -
     assert all(torch.equal(x, y) and torch.equal(x, z) for x, y, z in zip(found, expected, also, strict=True))
     nothing, _ = run(paired_lanes(case.network, case.plan, at=frozenset()))
     assert nothing == count
+
+
+@pytest.mark.parametrize(("kind", "scheme"), list(zip(KINDS, cycle(SCHEMES), strict=False)))
+def test_every_kind_of_network_with_half_of_its_layers_sparse(
+    kind: str, scheme: tuple[str, RuntimeName], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, arithmetic = scheme
+    torch.manual_seed(0)
+    own = KINDS[kind]
+    calibration, *measured = [Batch(*own.inputs(batch=size, seed=size)) for size in (8, 4, 4, 4, 3)]
+    settings = replace(load_preset(name), arithmetic=arithmetic)
+    case = open_test_case(own.build().eval(), [calibration], settings, measured=measured)
+    middle = sorted(math.prod(seen.shape) for seen in case.observations.values())[len(case.observations) // 2]
+    monkeypatch.setattr("qdiag.simulate.layerwise.samples.LEAST_VALUES", 4 * middle)
+    monkeypatch.setattr("qdiag.simulate.layerwise.samples._MOST", 4)
+    monkeypatch.setattr("qdiag.simulate.layerwise.samples._LEAST", {"facts": 4})
+    sparse = sparse_layers(case, "facts")
+    found, whole, some = (Session().measure(one, depth) for one, depth in measurements(case))
+    assert repr((found.outputs, found.task)) == repr((whole.outputs, whole.task))
+    seen, of_all, of_some = of_layers(found), of_layers(whole), of_layers(some)
+    assert {name: repr(row) for name, row in seen.items()} == {
+        name: repr((of_all if name in sparse else of_some)[name]) for name in of_all
+    }
+    assert sparse or middle == min(math.prod(one.shape) for one in case.observations.values())
