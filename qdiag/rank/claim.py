@@ -90,14 +90,17 @@ def _why_untested(trials: Sequence[Trial]) -> str:
 
 
 def _telling(trials: Sequence[Trial]) -> Sequence[Trial]:
-    """Of repairs that gain nothing, the suspect's layers in float, where these were tried: none recovers more.
+    """Of repairs that gain nothing, the suspect's layers in float, where these were tried: none recovers more."""
+    return _in_float(on_most_samples(trials)) or trials
 
-    A few samples are enough to tell that float makes the error at the output larger.
-    """
-    most = {id(trial) for trial in on_most_samples(trials)}
-    in_float = [t for t in trials if t.repair in TRAITS and TRAITS[t.repair].leaves_float]
-    whole = [t for t in in_float if id(t) in most]
-    return whole or [t for t in in_float if t.credited is not None and t.credited.db_interval.high < 0.0] or trials
+
+def _in_float(trials: Sequence[Trial]) -> list[Trial]:
+    return [t for t in trials if t.repair in TRAITS and TRAITS[t.repair].leaves_float]
+
+
+def _louder_in_float(trials: Sequence[Trial]) -> list[Trial]:
+    """The suspect's layers in float, where they make the error at the output larger, for which a few samples do."""
+    return [t for t in _in_float(trials) if t.credited is not None and t.credited.db_interval.high < 0.0]
 
 
 def _may_gain(trial: Trial) -> bool:
@@ -142,7 +145,7 @@ def strength(trials: Sequence[Trial]) -> tuple[bool, float, float, float]:
     measured = on_most_samples(every)
     own = [t for t in measured if t.keeps_scheme and t.recovery is not None and is_gain(t.recovery)]
     is_any = any(t.recovery is not None and is_gain(t.recovery) for t in measured)
-    told = own or (measured if is_any else _telling(every))
+    told = own or (measured if is_any else _in_float(measured) or _louder_in_float(every) or measured)
     recoveries = [recovery for t in told if (recovery := t.credited) is not None]
     if not recoveries:
         return (False, 0.0, 0.0, 0.0)

@@ -56,7 +56,6 @@ class Session:
         scored: networks that were scored already, by their case.
         references: what float networks gave for the measured data. simulated: the same of quantized networks.
         asked: batches of which the outputs of quantized networks are to be held.
-        operations: how many one batch takes, by graph.
         is_brief: networks are observed for their quantizers alone: figures that are only shown are left out.
         with_channels: they are observed by channel too, which detectors and repairs read.
     """

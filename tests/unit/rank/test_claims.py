@@ -279,3 +279,20 @@ def test_an_output_of_zeros_beside_others_is_told_and_not_the_weakest() -> None:
         "the float output mute is zero everywhere on these samples: what quantization costs there is not known",
     )
     assert math.isnan(Score((noise_over_zeros,), TaskResult(100)).output_sqnr_db)
+
+
+def test_what_few_samples_ruled_out_decides_nothing_but_by_float_that_is_louder() -> None:
+    """Neither the order of suspects nor a verdict; float at the layers, with more noise on a few samples, gives the
+    order that it gives on all of them."""
+    little = trial(0, "fuse_branches", decibels=0.1)
+    seeming = on_few(trial(40, "reset_variance_mean", decibels=3.0))
+    assert strength([little, seeming]) == strength([little])
+    louder, within_noise = trial(0, "keep_float", decibels=-6.0), trial(8, "equalize", decibels=0.2)
+    assert strength([within_noise, on_few(louder)])[2:] == strength([within_noise, louder])[2:] == (0.0, 0.0)
+    alone = verdict_on(HARMED, [within_noise], needed_in_sequence=False)
+    assert verdict_on(HARMED, [within_noise, on_few(louder)], needed_in_sequence=False) == alone
+    assert alone[0] == "undecided"
+
+
+def on_few(measured: Trial) -> Trial:
+    return replace(measured, after=score(PairedCounts(10, 22), n=32))

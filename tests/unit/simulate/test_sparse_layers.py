@@ -1,4 +1,4 @@
-"""Layers with few values are measured on all samples where others are on some: the same figures, at no extra pass."""
+"""Layers with few values are measured on all samples where others are on some, by the pass that runs the outputs."""
 
 import math
 from dataclasses import replace

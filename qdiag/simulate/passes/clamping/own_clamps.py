@@ -48,7 +48,9 @@ class Clamping:
         self._clamps = {node: one for node, one in found.items() if any(one) and bounds[node] < UNKNOWN}
 
     def of_batch(self, inputs: Mapping[str, Any], observers: Sequence[LayerObserver]) -> OwnClamps:
-        """None where an observer reads values before they are clamped, or an input is large or not finite."""
+        """All but those of layers that an observer reads before they are clamped; none where an input is large or not
+        finite.
+        """
         readers = [observer for observer in observers if observer.reads_opened]
         clamps = {n: own for n, own in self._clamps.items() if not any(one.sees(self._layers[n]) for one in readers)}
         own = (x for name, x in inputs.items() if name not in self._constants and isinstance(x, Tensor))
