@@ -20,11 +20,12 @@ _CLIPPED_INPUT_FRACTION = 0.01
 _NETWORKS = ("float", "quantized")
 
 
-def notes_on(result: Measurement, original: Datasets, *, constant_count: int) -> tuple[str, ...]:
+def notes_on(result: Measurement, original: Datasets, *, constant_count: int, sparse_count: int = 0) -> tuple[str, ...]:
     """Notes, in a fixed order; none for an unremarkable measurement.
 
     Args:
-        constant_count: constants that have a quantizer.
+        constant_count: constants that have a quantizer. sparse_count: layers with few values, measured on all samples
+            where others are on some.
     """
     notes = []
     if result.data.is_data_free:
@@ -37,9 +38,11 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
         notes.append(f"{who} left over: the network takes batches of exactly {result.data.batch_size}")
     if result.layer_sample_count is not None:
         few, whole = result.layer_sample_count, count_noun(result.data.measured_count, "sample")
-        sparse = _on_more(result, few)
-        of_layers = f", the task and {count_noun(sparse, 'layer')} with few values" if sparse else " and the task"
-        notes.append(f"layers were measured on {few} of {whole}, outputs{of_layers} on all of them")
+        if sparse_count:
+            sparse = f"{count_noun(sparse_count, 'layer')} with few values"
+            notes.append(f"outputs, the task and {sparse} were measured on all of {whole}, the other layers on {few}")
+        else:
+            notes.append(f"layers were measured on {few} of {whole}, outputs and the task on all of them")
     nonfinite = [r.name for r in result.records if r.local.reference_nonfinite_count]
     if nonfinite:
         notes.append(f"the float network makes NaN or Inf in {_layers(nonfinite)}")
@@ -103,11 +106,6 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int) ->
 def _layers(names: Sequence[str]) -> str:
     """`3 layers, first in conv`; the one where there is one alone."""
     return names[0] if len(names) == 1 else f"{len(names)} layers, first in {names[0]}"
-
-
-def _on_more(result: Measurement, samples: int) -> int:
-    """Layers that were measured on more samples than most were."""
-    return sum(one.local.count > samples * math.prod(one.output_shape) for one in result.records)
 
 
 def _lost_pairs(records: Sequence[OpRecord]) -> list[str]:

@@ -148,7 +148,7 @@ AllSamplesOption = Annotated[
     run_option(
         "--exhaustive",
         help="Measure every layer on all samples, as outputs always are. Without it, layers with many values are "
-        "measured on 32 of them.",
+        "measured on 32 to 128 of them.",
     ),
 ]
 Plots = Literal["none", "png", "svg"]

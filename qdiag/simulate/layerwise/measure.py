@@ -35,6 +35,7 @@ class Measured:
 
     Attributes:
         layer_sample_count: samples behind the figures of layers, but for those with few values; None for all of them.
+        sparse_layer_count: layers with few values, whose figures are those of all samples while others' are not.
     """
 
     records: tuple[OpRecord, ...]
@@ -43,6 +44,7 @@ class Measured:
     facts: tuple[LayerFacts, ...] = ()
     mac_counts: dict[str, int] = field(default_factory=dict)
     layer_sample_count: int | None = None
+    sparse_layer_count: int = 0
 
 
 MEASURED: Codec[Measured] = json_codec(Measured)
@@ -92,13 +94,15 @@ def measure_case(
         lanes = [*(Lane(case.network) for _ in first), Lane(case.network, case.plan)]
         _run(LaneRunner(lanes, weights=known), case, sinks, len(first), *told, is_read=True)
     seen = Seen(passes)
+    records = op_records(case, seen.errors, seen.losses, weights, seen.arithmetic, seen.pairs)
     return Measured(
-        op_records(case, seen.errors, seen.losses, weights, seen.arithmetic, seen.pairs),
+        records,
         sinks.outputs.records(),
         sinks.task.result(),
         gather_facts(case, seen.facts, seen.mac_counts, seen.wrapped) if depth in ("facts", "full facts") else (),
         seen.mac_counts,
         None if is_whole else looked_at.measured.sample_count,
+        sum(record.name in sparse for record in records),
     )
 
 

@@ -144,6 +144,7 @@ def test_every_kind_of_network_with_half_of_its_layers_sparse(
     sparse = sparse_layers(case, "facts")
     found, whole, some = (Session().measure(one, depth) for one, depth in measurements(case))
     assert repr((found.outputs, found.task)) == repr((whole.outputs, whole.task))
+    assert found.sparse_layer_count == len(sparse & of_layers(found).keys()) and whole.sparse_layer_count == 0
     seen, of_all, of_some = of_layers(found), of_layers(whole), of_layers(some)
     assert {name: repr(row) for name, row in seen.items()} == {
         name: repr((of_all if name in sparse else of_some)[name]) for name in of_all

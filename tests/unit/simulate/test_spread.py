@@ -68,7 +68,7 @@ def test_losses_and_layers_say_on_how_many_they_were_measured(deep: nn.Module, i
     assert sweep.estimate_sample_count == (192 if is_exhaustive else 16)
     assert {point.score.task.sample_count for point in found.bits if point.bits != 8} == {192 if is_exhaustive else 64}
     assert ("other widths were measured on 64 of 192 samples" in found.notes) == (not is_exhaustive)
-    few = "layers were measured on 64 of 192 samples, outputs, the task and 1 layer with few values on all of them"
+    few = "outputs, the task and 1 layer with few values were measured on all of 192 samples, the other layers on 64"
     seen = found.measurement
     assert seen.layer_sample_count == (None if is_exhaustive else 64) and (few in seen.notes) == (not is_exhaustive)
     count = 192 if is_exhaustive else 64
