@@ -30,7 +30,7 @@ from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
-from qdiag.simulate.layerwise.samples import LOSS_SAMPLES
+from qdiag.simulate.layerwise.samples import compared_samples
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
@@ -141,7 +141,7 @@ def _repaired_network(
         repaired = with_scheme(session, case, change_scheme(case.scheme, settings))
     if repaired is case:
         return None
-    shown = repaired if is_exhaustive else on_some(repaired, LOSS_SAMPLES)
+    shown = repaired if is_exhaustive else on_some(repaired, compared_samples(case))
     records = session.measure(shown, stage="repaired network").records
     brief = (replace(r, range=replace(r.range, histogram=None) if r.range is not None else None) for r in records)
     return RepairedNetwork(shown.measured.sample_count, tuple(brief), settings)

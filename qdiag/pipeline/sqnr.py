@@ -8,7 +8,7 @@ from qdiag.pipeline.notes import overflow_notes
 from qdiag.pipeline.preparation.inputs import naming
 from qdiag.simulate.case import Case
 from qdiag.simulate.facts.bias import overflowing_biases
-from qdiag.simulate.layerwise.samples import Depth, shares
+from qdiag.simulate.layerwise.samples import Depth, shares, sparse_layers
 from qdiag.simulate.session import PAIRED, WITH_LOSSES, Session
 
 _OUTPUTS_ALONE = 0.9
@@ -37,8 +37,9 @@ def measure_experiment(
 
 def expected_passes(case: Case, *, with_losses: bool = False, on_all: bool = True) -> float:
     """Float passes over the measured samples that `measure_experiment` takes, for whoever shows how far it is."""
-    share, apart = shares(case, _depth(with_losses=with_losses, on_all=on_all))
-    networks = 1 if case.measured is case.calibration and share + apart <= 1.0 else 2
+    depth = _depth(with_losses=with_losses, on_all=on_all)
+    share, apart = shares(case, depth)
+    networks = 1 if case.measured is case.calibration and not sparse_layers(case, depth) else 2
     return share * (WITH_LOSSES if with_losses else PAIRED) + apart * networks * _OUTPUTS_ALONE
 
 

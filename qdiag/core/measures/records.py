@@ -95,6 +95,14 @@ class PairRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerErrorSums:
+    """The errors of one layer; see `OpRecord`."""
+
+    local: ErrorSums
+    propagated: ErrorSums
+
+
+@dataclass(frozen=True, slots=True)
 class OpRecord:
     """One layer: an operation, what was folded and fused into it, and the error at its output.
 
@@ -121,6 +129,8 @@ class OpRecord:
             and in results stored before it was kept.
         pairs: of its sums, those in which pairs of products left int16; None where no input could drive one out, or
             the kernel adds none, and in results stored before it was kept.
+        on_fewer: its errors on the samples on which most layers were measured, where `local` and `propagated` are those
+            of more samples because the layer has few values; None where all layers were measured on the same ones.
     """
 
     index: int
@@ -144,6 +154,12 @@ class OpRecord:
     runtime_difference: str | None = None
     source: str = ""
     pairs: PairRecord | None = None
+    on_fewer: LayerErrorSums | None = None
+
+    @property
+    def compared(self) -> LayerErrorSums:
+        """Its errors on the same samples as those of other layers, to be compared with these."""
+        return self.on_fewer if self.on_fewer is not None else LayerErrorSums(self.local, self.propagated)
 
     @property
     def is_quantized(self) -> bool:

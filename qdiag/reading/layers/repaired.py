@@ -82,13 +82,14 @@ def _changes(diagnosis: Diagnosis, found: RepairedNetwork) -> Iterator[str]:
     after = {record.name: record for record in found.records}
     known = [row.record for row in worst_first(layer_rows(diagnosis.measurement.records)) if not row.is_float]
     pairs = [(record, after[record.name]) for record in known if record.name in after]
-    changed = [pair for pair in pairs if abs(pair[1].local.sqnr_db - pair[0].local.sqnr_db) >= SAME_DB]
+    changed = [pair for pair in pairs if abs(pair[1].local.sqnr_db - _local_db(pair[0])) >= SAME_DB]
     for before, now in changed[:_TOLD]:
-        yield f"from {_db(before)} to {_with_unit(now)} at {layer_named(before.name)}"
+        yield f"from {number(_local_db(before))} to {_with_unit(now)} at {layer_named(before.name)}"
 
 
-def _db(record: OpRecord) -> str:
-    return number(record.local.sqnr_db)
+def _local_db(record: OpRecord) -> float:
+    """On samples that most layers, and those of the repaired network, were measured on."""
+    return record.compared.local.sqnr_db
 
 
 def _with_unit(record: OpRecord) -> str:

@@ -54,6 +54,6 @@ def _beside_inputs(row: LayerRow) -> str:
     """How far it lies below the worst of the layers that feed it; nothing where it does not."""
     if not row.drop_db > 0.0:
         return ""
-    if row.propagated_db + row.drop_db >= _EXACT_DB:
+    if row.record.compared.propagated.sqnr_db + row.drop_db >= _EXACT_DB:
         return ", although what feeds it is exact"
     return f", {row.drop_db:.1f} dB below what feeds it"

@@ -19,7 +19,8 @@ class LayerRow:
     """A record among its neighbours.
 
     Attributes:
-        drop_db: propagated SQNR of the worst layer that feeds this one minus its own; NaN where either is not finite.
+        drop_db: propagated SQNR of the worst layer that feeds this one minus its own, both on the same samples; NaN
+            where either is not finite.
     """
 
     record: OpRecord
@@ -52,7 +53,7 @@ class LayerRow:
 
 def layer_rows(records: Sequence[OpRecord]) -> tuple[LayerRow, ...]:
     """One row per record, in the same order."""
-    propagated = {record.name: record.propagated.sqnr_db for record in records}
+    propagated = {record.name: record.compared.propagated.sqnr_db for record in records}
     rows = []
     for record in records:
         before = [propagated[name] for name in record.inputs if not math.isnan(propagated.get(name, math.nan))]

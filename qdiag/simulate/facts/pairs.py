@@ -1,6 +1,6 @@
 """Sums of products in which pairs leave int16, where a kernel adds pairs first."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,47 +21,28 @@ class PairObserver(LayerObserver):
     """Adds up pairs once more, on the inputs of each layer alone, where weights and range could drive one out of int16.
 
     Args:
-        batches: numbers of those that it looks at, from 0.
         weights: of the quantized network, by layer, as far as they are at hand; what is missing is made.
     """
 
     carried = ("_records",)
 
-    def __init__(
-        self,
-        network: Network,
-        plan: QuantPlan,
-        batches: Collection[int],
-        weights: dict[str, SimulatedWeights] | None = None,
-    ) -> None:
-        self._network, self._plan, self._batches = network, plan, batches
-        self._batch_count = 0
-        self._looks = True
+    def __init__(self, network: Network, plan: QuantPlan, weights: dict[str, SimulatedWeights] | None = None) -> None:
+        self._network, self._plan = network, plan
         self._weights = weights if weights is not None else {}
         self._arithmetics: dict[str, AddsPairs | None] = {}
         self._records: dict[str, PairRecord] = {}
-
-    def begins_at(self, *, batch: int, sample: int) -> None:
-        """See `Collector`."""
-        del sample
-        self._batch_count = batch
 
     def merge(self, later: "PairObserver") -> None:
         """See `Collector`."""
         for name, record in later._records.items():
             self._add(name, record)
 
-    def begin(self, sample_count: int) -> None:
-        super().begin(sample_count)
-        self._looks = self._batch_count in self._batches
-        self._batch_count += 1
-
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if layer.name not in self._arithmetics:
             found = arithmetic_of(self._plan, layer)
             self._arithmetics[layer.name] = found if isinstance(found, AddsPairs) and found.may_lose_pairs else None
         arithmetic = self._arithmetics[layer.name]
-        if not self._looks or arithmetic is None or not has_lanes((args, kwargs)):
+        if arithmetic is None or not has_lanes((args, kwargs)):
             return
         if layer.name not in self._weights:
             self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)

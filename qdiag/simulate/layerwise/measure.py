@@ -14,7 +14,7 @@ from qdiag.simulate.case import Case
 from qdiag.simulate.facts.layer import gather_facts
 from qdiag.simulate.layerwise.observers import PairedObservers, Seen
 from qdiag.simulate.layerwise.op_records import op_records
-from qdiag.simulate.layerwise.samples import Depth, on_layer_samples, sparse_layers
+from qdiag.simulate.layerwise.samples import Depth, layer_samples, on_layer_samples, sparse_layers
 from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.batchwise.lane_outputs import LaneOutputs
 from qdiag.simulate.passes.batchwise.run_batches import run_batches
@@ -24,6 +24,7 @@ from qdiag.simulate.passes.pass_cache import Codec
 from qdiag.simulate.passes.pass_values import json_codec
 from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.passes.sinks import BatchSink
+from qdiag.simulate.passes.spread import AllBut, spread_over
 from qdiag.simulate.passes.weights import SimulatedWeights
 from qdiag.simulate.task.output_errors import OutputErrors
 from qdiag.simulate.task.tasks import ReferenceTallies, TaskSink
@@ -75,26 +76,33 @@ def measure_case(
     """
     looked_at, sparse = on_layer_samples(case, depth), sparse_layers(case, depth)
     made = dict[str, SimulatedWeights]()
-    observers = PairedObservers(looked_at, depth, made)
-    runner, sinks = LaneRunner(paired_lanes(case.network, case.plan), observers.all), _Sinks(case)
+    others = frozenset(site.name for site in case.network.graph.sites) - sparse
+    parts = [PairedObservers(looked_at, depth, made, others)]
+    if sparse:
+        parts.append(PairedObservers(looked_at, depth, made, sparse, are_sparse=True))
+    runner = LaneRunner(paired_lanes(case.network, case.plan), [observer for part in parts for observer in part.all])
+    sinks = _Sinks(case)
     weights = {name: by_lane[SIMULATED] for name, by_lane in runner.weights.items()}
     made.update(weights)
     is_whole = looked_at is case
     told = (progress, stage, processes, held)
     _run(runner, looked_at, sinks if is_whole else None, SIMULATED, *told, is_read=False)
-    passes = [observers]
+    on_fewer = {}
     if sparse:
-        passes.append(PairedObservers(case, depth, made, sparse))
+        on_fewer = parts[1].errors.errors()
+        ran = spread_over(case.measured, layer_samples(case, depth))
+        rest = PairedObservers(case, depth, made, sparse, are_sparse=True, batches=AllBut(ran))
         lanes = paired_lanes(case.network, case.plan, at=sparse)
         known = {name: _at(name in sparse, by_lane) for name, by_lane in runner.weights.items()}
-        _run(LaneRunner(lanes, passes[-1].all, weights=known), case, sinks, SIMULATED, *told, is_read=False)
+        _run(LaneRunner(lanes, rest.all, weights=known), case, sinks, SIMULATED, *told, is_read=True)
+        parts[1].merge(rest)
     elif not is_whole:
         first = [] if _is_known(case, held, processes) else [REFERENCE]
         known = {name: [made[lane] for lane in (*first, SIMULATED)] for name, made in runner.weights.items()}
         lanes = [*(Lane(case.network) for _ in first), Lane(case.network, case.plan)]
         _run(LaneRunner(lanes, weights=known), case, sinks, len(first), *told, is_read=True)
-    seen = Seen(passes)
-    records = op_records(case, seen.errors, seen.losses, weights, seen.arithmetic, seen.pairs)
+    seen = Seen(parts)
+    records = op_records(case, seen, on_fewer, weights)
     return Measured(
         records,
         sinks.outputs.records(),

@@ -1,6 +1,6 @@
 """What looks on in a paired pass, and what all of it saw."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Container, Sequence
 
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LossRecord, PairRecord
@@ -19,24 +19,33 @@ from qdiag.simulate.sweeps.losses import LossObserver
 
 
 class PairedObservers:
-    """The observers of one paired pass.
+    """The observers of some layers in one paired pass.
 
     Args:
         case: on the samples of the pass. weights: of its quantized network, by layer; what is missing is made.
-        layers: names of those that are looked at, which are so few and small that losses and pairs are those of all
-            samples; None looks at all layers.
+        layers: names of those that are looked at; None looks at all.
+        are_sparse: these have so few values that losses, pairs and channels are those of all that is looked at.
+        batches: numbers of those that are looked at, from 0; None looks at all.
     """
 
     def __init__(
-        self, case: Case, depth: Depth, weights: dict[str, SimulatedWeights], layers: frozenset[str] | None = None
+        self,
+        case: Case,
+        depth: Depth,
+        weights: dict[str, SimulatedWeights],
+        layers: Collection[str] | None = None,
+        *,
+        are_sparse: bool = False,
+        batches: Container[int] | None = None,
     ) -> None:
         network, plan = case.network, case.plan
-        some = spread_over(case.measured, LOSS_SAMPLES if layers is None else case.measured.sample_count)
+        looks_at_some = depth == "facts" and not are_sparse
+        with_losses = loss_batches(case) if looks_at_some else None
         self.macs, self.arithmetic, self.errors = MacObserver(), ArithmeticObserver(plan), ErrorObserver(plan)
-        self.losses = LossObserver(network, plan, loss_batches(case) if depth == "facts" and layers is None else None)
-        self.facts = FactObserver(is_full=depth == "full facts" or layers is not None)
+        self.losses = LossObserver(network, plan, weights, is_full=with_losses is None)
+        self.facts = FactObserver(is_full=not looks_at_some)
         self.wraps = WrapObserver(network, plan, weights)
-        self.pairs = PairObserver(network, plan, some, weights)
+        self.pairs = PairObserver(network, plan, weights)
         by_depth: dict[Depth, Sequence[LayerObserver]] = {
             "errors": [self.macs, self.arithmetic, self.pairs, self.errors],
             "full errors": [self.macs, self.arithmetic, self.pairs, self.errors],
@@ -46,13 +55,21 @@ class PairedObservers:
         }
         self.all = by_depth[depth]
         for observer in self.all:
-            observer.layers = layers
+            observer.layers, observer.batches = layers, batches
+        if not are_sparse:
+            self.pairs.batches = spread_over(case.measured, LOSS_SAMPLES)
+            self.losses.batches = with_losses
+
+    def merge(self, later: "PairedObservers") -> None:
+        """Adds what others saw of other batches."""
+        for own, other in zip(self.all, later.all, strict=True):
+            own.merge(other)
 
 
 class Seen:
-    """What the observers of several passes saw; of a layer that several looked at, what the last one saw."""
+    """What observers of different layers saw, together."""
 
-    def __init__(self, passes: Sequence[PairedObservers]) -> None:
+    def __init__(self, parts: Sequence[PairedObservers]) -> None:
         self.errors: dict[str, LayerErrors] = {}
         self.losses: dict[str, LossRecord] = {}
         self.arithmetic: dict[str, ErrorSums] = {}
@@ -60,7 +77,7 @@ class Seen:
         self.facts: dict[str, PassFacts] = {}
         self.wrapped: dict[str, tuple[int, ...]] = {}
         self.mac_counts: dict[str, int] = {}
-        for one in passes:
+        for one in parts:
             self.errors |= one.errors.errors()
             self.losses |= one.losses.records()
             self.arithmetic |= one.arithmetic.errors()

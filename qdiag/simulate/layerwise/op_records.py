@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from qdiag.capture.program import Program
 from qdiag.core.graph import INPUT, OUTPUT, Layer
-from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.float_ops import FloatOp, FloatShare
 from qdiag.core.measures.quantizer import QuantizerRecord
-from qdiag.core.measures.records import LossRecord, OpRecord, PairRecord
+from qdiag.core.measures.records import LayerErrorSums, OpRecord
 from qdiag.plan import QuantPlan
 from qdiag.simulate.case import Case
+from qdiag.simulate.layerwise.observers import Seen
 from qdiag.simulate.passes.paired import LayerErrors
 from qdiag.simulate.passes.weights import SimulatedWeights, weight_record
 from qdiag.simulate.runtime_differences import runtime_differences
@@ -18,17 +18,17 @@ from qdiag.simulate.runtime_differences import runtime_differences
 
 def op_records(
     case: Case,
-    errors: Mapping[str, LayerErrors],
-    losses: Mapping[str, LossRecord],
+    observed: Seen,
+    on_fewer: Mapping[str, LayerErrors],
     weights: Mapping[str, SimulatedWeights],
-    arithmetic: Mapping[str, ErrorSums],
-    pairs: Mapping[str, PairRecord],
 ) -> tuple[OpRecord, ...]:
     """One record per layer whose output was ever a float tensor, in graph order.
 
     Args:
-        errors, losses, weights, arithmetic, pairs: of the paired pass, by layer; the weights of its quantized network.
+        observed: in the paired pass. on_fewer: errors of layers that it measured on more samples than the others, on
+            the samples of these. weights: of its quantized network, by layer.
     """
+    errors = observed.errors
     records, differences = list[OpRecord](), runtime_differences(case)
     for layer in case.network.graph.layers:
         if layer.name in errors:
@@ -37,10 +37,11 @@ def op_records(
             record = replace(
                 record,
                 range=seen.statistics.range if seen else None,
-                losses=losses.get(layer.name),
+                losses=observed.losses.get(layer.name),
                 runtime_difference=differences.get(layer.name),
-                arithmetic=arithmetic.get(layer.name),
-                pairs=pairs.get(layer.name),
+                arithmetic=observed.arithmetic.get(layer.name),
+                pairs=observed.pairs.get(layer.name),
+                on_fewer=_on_fewer(on_fewer.get(layer.name)),
             )
             records.append(record)
     return tuple(records)
@@ -66,6 +67,10 @@ def _record(index: int, layer: Layer, case: Case, errors: LayerErrors, weights: 
         groups=layer.groups,
         source=layer.source,
     )
+
+
+def _on_fewer(errors: LayerErrors | None) -> LayerErrorSums | None:
+    return LayerErrorSums(errors.local, errors.propagated) if errors is not None else None
 
 
 def _quantizer(plan: QuantPlan, layer: Layer) -> QuantizerRecord | None:

@@ -33,7 +33,14 @@ def layer_samples(case: Case, depth: Depth) -> int:
     values = [count for count in _values(case).values() if count * _MOST >= LEAST_VALUES]
     if depth not in _LEAST or may_wrap(case) or not values:
         return whole
-    return max(_LEAST[depth], -(-LEAST_VALUES // min(values)))
+    return max(_LEAST[depth], math.ceil(LEAST_VALUES / min(values)))
+
+
+def compared_samples(case: Case) -> int:
+    """Samples on which the layers of a repaired network are measured: those of most layers of the untreated one, to be
+    compared with these.
+    """
+    return min(layer_samples(case, "facts"), _MOST)
 
 
 def on_layer_samples(case: Case, depth: Depth) -> Case:
@@ -49,14 +56,11 @@ def sparse_layers(case: Case, depth: Depth) -> frozenset[str]:
 
 
 def shares(case: Case, depth: Depth) -> tuple[float, float]:
-    """Of the samples: of those behind the figures of most layers, and of those whose outputs take a run of their own,
-    which are all where some layers are looked at there, and otherwise those that did not run yet.
+    """Of the samples: of those behind the figures of most layers, and of the others, whose outputs take a run of their
+    own.
     """
-    looked_at = on_layer_samples(case, depth)
-    if looked_at is case:
-        return 1.0, 0.0
-    share = looked_at.measured.sample_count / max(case.measured.sample_count, 1)
-    return share, 1.0 if sparse_layers(case, depth) else 1.0 - share
+    share = on_layer_samples(case, depth).measured.sample_count / max(case.measured.sample_count, 1)
+    return share, 1.0 - share
 
 
 def loss_batches(case: Case) -> frozenset[int] | None:
@@ -70,7 +74,9 @@ def may_wrap(case: Case) -> bool:
     return scheme.accumulator_bits < WIDE or scheme.pair_saturation
 
 
-def _values(case: Case) -> Mapping[str, int]:
-    """Of each layer for one sample, as far as calibration saw it."""
+def _values(case: Case) -> Mapping[str, float]:
+    """Of each layer for one sample, as far as calibration saw it, on whichever axis its samples are."""
     names = [layer.name for layer in case.network.graph.layers if layer.name in case.observations]
-    return {name: math.prod(case.observations[name].shape) for name in names}
+    ranges = {name: case.observations[name].statistics.range for name in names}
+    samples = max(case.calibration.sample_count, 1)
+    return {name: (seen.count + seen.nonfinite_count) / samples for name, seen in ranges.items()}

@@ -1,6 +1,6 @@
 """Some of the batches of a data set, spread over all of it, so that sorted data give a mixture too."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from qdiag.batches import Batch, Batches, RewrittenBatches, some_batches
@@ -13,6 +13,16 @@ def spread_over(batches: Batches, samples: int) -> frozenset[int]:
     if wanted >= count:
         return frozenset(range(count))
     return frozenset(i * count // wanted for i in range(max(wanted, 1)))
+
+
+@dataclass(frozen=True)
+class AllBut(Container[int]):
+    """The numbers of all other batches, however many there are."""
+
+    numbers: Container[int]
+
+    def __contains__(self, number: object) -> bool:
+        return number not in self.numbers
 
 
 def identity(batches: Batches) -> tuple[int, int]:

@@ -6,7 +6,7 @@ quantized inputs and weights, without against with the backend's limits, or what
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,43 +41,38 @@ class LossObserver(LayerObserver):
     """Measures the five losses at every layer with arithmetic in a paired pass, while its inputs are at hand.
 
     Args:
-        batches: numbers of those that it looks at, from 0; None looks at all, and otherwise it compares some rows of
-            large images alone.
+        weights: of the quantized network, by layer, as far as they are at hand; what is missing is made.
+        is_full: it compares whole images; otherwise some rows of large ones.
     """
 
     carried = ("_errors", "_sample_count")
 
-    def __init__(self, network: Network, plan: QuantPlan, batches: Collection[int] | None = None) -> None:
-        self._network, self._plan, self._batches = network, plan, batches
-        self._batch_count = self._sample_count = 0
-        self._looks = True
+    def __init__(
+        self,
+        network: Network,
+        plan: QuantPlan,
+        weights: dict[str, SimulatedWeights] | None = None,
+        *,
+        is_full: bool = True,
+    ) -> None:
+        self._network, self._plan, self._is_full = network, plan, is_full
+        self._weights = weights if weights is not None else {}
+        self._sample_count = 0
         self._errors: dict[str, _Losses] = {}
-        self._weights: dict[str, SimulatedWeights] = {}
         self._pending: _Pending | None = None
-
-    def begins_at(self, *, batch: int, sample: int) -> None:
-        """See `Collector`."""
-        del sample
-        self._batch_count = batch
 
     def merge(self, later: "LossObserver") -> None:
         """See `Collector`."""
         merge_by_name(self._errors, later._errors)
         self._sample_count += later._sample_count
 
-    @property
-    def reads_opened(self) -> bool:
-        return self._looks
-
     def begin(self, sample_count: int) -> None:
         super().begin(sample_count)
-        self._looks = self._batches is None or self._batch_count in self._batches
-        self._batch_count += 1
         self._sample_count += sample_count if self._looks else 0
 
     def before(self, layer: Layer, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Runs the layer's operation once per loss."""
-        if not self._looks or self._plan.layers[layer.name].skip_reason or not has_lanes((args, kwargs)):
+        if self._plan.layers[layer.name].skip_reason or not has_lanes((args, kwargs)):
             return
         if layer.weight is not None and layer.name not in self._weights:
             self._weights[layer.name] = simulated_weights(self._network, self._plan, layer)
@@ -124,7 +119,7 @@ class LossObserver(LayerObserver):
         if sums is not None:
             losses.saturation.add(reference=sums.unlimited, simulated=[sums.limited])
         values = [dense(exact), by_input, *(() if by_weight is None else (by_weight,))]
-        if self._batches is not None:
+        if not self._is_full:
             values = [some_rows(x, VALUES_PER_IMAGE) for x in values]
         for piece, *others in flat_chunks(*values):
             reference = clamped(piece, layer)

@@ -1,5 +1,6 @@
 """The layers of the repaired network in a diagnosis: those of the network repaired by itself and measured anew."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,14 +12,13 @@ from qdiag.core.diagnosis import Diagnosis
 from qdiag.loaders.data.sources import batches_from
 from qdiag.pipeline.diagnose import DiagnoseOptions
 from qdiag.repairs.overlay import with_changes
-from qdiag.simulate.layerwise.samples import LOSS_SAMPLES
 from qdiag.subject import Subject
 from tests.runs import diagnose_subject, measure_subject
 from tests.unit.pipeline.test_fix_bn import Net, fixed
 
 TF_UINT8 = qdiag.load_scheme("tf-uint8")
 QUICK = DiagnoseOptions(with_sensitivity=False, with_bits=False, raises=True)
-COUNT = 96
+COUNT, SOME = 96, 64
 
 
 def net_of(revived: tuple[int, ...] = ()) -> Net:
@@ -42,8 +42,11 @@ def datasets() -> Datasets:
 
 
 @pytest.fixture(scope="module")
-def harmed() -> Diagnosis:
-    return diagnose_subject(subject_of(net_of()), datasets(), TF_UINT8, QUICK)
+def harmed() -> Iterator[Diagnosis]:
+    """Its layers are measured on two thirds of the samples, and its last one, which has few values, on all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qdiag.simulate.layerwise.samples.LEAST_VALUES", 5000)
+        yield diagnose_subject(subject_of(net_of()), datasets(), TF_UINT8, QUICK)
 
 
 def test_a_healthy_network_has_none() -> None:
@@ -60,14 +63,18 @@ def test_layers_are_those_of_the_network_that_was_repaired_by_itself(harmed: Dia
     assert [step.repair for step in harmed.ranking.waterfall] == ["reset_variance_mean"]
     found = harmed.repaired_network
     assert found is not None and found.settings == ()
-    assert found.sample_count == LOSS_SAMPLES
+    assert found.sample_count == harmed.measurement.layer_sample_count == SOME
+    assert {record.compared.local.count for record in harmed.measurement.records} == {
+        r.local.count for r in found.records
+    }
+    assert any(record.on_fewer is not None for record in harmed.measurement.records)
     _, changes = fixed(net_of())
     every = measure_subject(with_changes(subject_of(net_of()), changes), datasets(), TF_UINT8)
     assert [record.name for record in found.records] == [record.name for record in every.records]
     for own, expected in zip(found.records, every.records, strict=True):
         assert own.quantizer == expected.quantizer
-        assert own.local.count * COUNT == expected.local.count * LOSS_SAMPLES
-        assert own.local.sqnr_db == pytest.approx(expected.local.sqnr_db, abs=1.0), "a third of the samples"
+        assert own.local.count * COUNT == expected.local.count * SOME
+        assert own.local.sqnr_db == pytest.approx(expected.local.sqnr_db, abs=1.0), "two thirds of the samples"
         assert own.range is None or own.range.histogram is None
     worst = min(harmed.measurement.records, key=lambda record: record.local.sqnr_db)
     [after] = [record for record in found.records if record.name == worst.name]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from qdiag.core.diagnosis import Diagnosis, RepairedNetwork
+from qdiag.core.measures.records import LayerErrorSums
 from qdiag.reading.diagnosis import read
 from qdiag.reading.layers.repaired import repaired_words
 from qdiag.reading.statements.diagnosis import diagnosis_statements
@@ -54,3 +55,16 @@ def test_a_change_of_scheme_is_told_with_the_change() -> None:
 def test_the_sentence_has_its_proof() -> None:
     [said] = [one for one in diagnosis_statements(diagnosis()) if one.id == "repaired-layers"]
     assert said.proofs == ("/repaired_network",)
+
+
+def test_layers_are_compared_on_the_samples_of_the_repaired_network() -> None:
+    """A layer with few values has two figures, and that of all samples is not put beside that of some."""
+    before = diagnosis()
+    weakest = min(before.measurement.records, key=lambda record: record.local.sqnr_db)
+    of_few = replace(weakest.local, error_sq_sum=weakest.local.error_sq_sum / 2)
+    records = tuple(
+        replace(record, on_fewer=LayerErrorSums(of_few, record.propagated)) if record is weakest else record
+        for record in before.measurement.records
+    )
+    words = repaired_words(replace(before, measurement=replace(before.measurement, records=records)))
+    assert f"changes from {of_few.sqnr_db:.1f} to" in words and of_few.sqnr_db - weakest.local.sqnr_db > 3.0

@@ -156,7 +156,7 @@ def test_of_large_images_some_rows_tell_the_same() -> None:
     images = torch.rand(4, 4, 160, 160, generator=torch.Generator().manual_seed(2))
     model = net(gain=25.0)
     case = open_test_case(model, [images], QuantScheme(weights=UINT8, activations=UINT8, bias="float"))
-    whole, some = LossObserver(case.network, case.plan), LossObserver(case.network, case.plan, {0})
+    whole, some = LossObserver(case.network, case.plan), LossObserver(case.network, case.plan, is_full=False)
     facts = FactObserver(), FactObserver(is_full=False)
     with engine_arithmetic():
         runner = LaneRunner(paired_lanes(case.network, case.plan), [whole, some, *facts])

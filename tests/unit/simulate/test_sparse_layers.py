@@ -1,8 +1,10 @@
 """Layers with few values are measured on all samples where others are on some, by the pass that runs the outputs."""
 
 import math
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import cycle
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.layerwise.measure import Measured
 from qdiag.simulate.layerwise.samples import Depth, layer_samples, sparse_layers
+from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.lanes import REFERENCE, Lane
 from qdiag.simulate.passes.paired import paired_lanes
 from qdiag.simulate.passes.runner import LaneRunner
@@ -62,7 +65,15 @@ def case(request: pytest.FixtureRequest) -> Case:
 def of_layers(found: Measured) -> dict[str, tuple[object, ...]]:
     # pairs of products are added up on some samples in both
     facts: dict[str, LayerFacts] = {one.layer: one for one in found.facts}
-    return {one.name: (replace(one, pairs=None, losses=None), facts[one.name]) for one in found.records}
+    return {one.name: (replace(one, pairs=None, losses=None, on_fewer=None), facts[one.name]) for one in found.records}
+
+
+def assert_errors_on_fewer(found: Measured, some: Measured, sparse: Collection[str]) -> None:
+    """Layers with few values have those of the samples of the others too, and no other layer has them."""
+    assert {one.name for one in found.records if one.on_fewer is not None} == {
+        one.name for one in found.records if one.name in sparse
+    }
+    assert [one.compared for one in found.records] == [one.compared for one in some.records]
 
 
 def measurements(case: Case) -> list[tuple[Case, Depth]]:
@@ -79,6 +90,7 @@ def test_their_figures_are_those_of_all_samples_and_others_those_of_some(case: C
     assert found.mac_counts == whole.mac_counts
     own, of_all, of_some = of_layers(found), of_layers(whole), of_layers(some)
     assert own.keys() == of_all.keys()
+    assert_errors_on_fewer(found, some, sparse)
     for name in own:
         assert repr(own[name]) == repr((of_all if name in sparse else of_some)[name])
     for one, other in zip(found.records, whole.records, strict=True):
@@ -146,7 +158,40 @@ def test_every_kind_of_network_with_half_of_its_layers_sparse(
     assert repr((found.outputs, found.task)) == repr((whole.outputs, whole.task))
     assert found.sparse_layer_count == len(sparse & of_layers(found).keys()) and whole.sparse_layer_count == 0
     seen, of_all, of_some = of_layers(found), of_layers(whole), of_layers(some)
+    assert_errors_on_fewer(found, some, sparse)
     assert {name: repr(row) for name, row in seen.items()} == {
         name: repr((of_all if name in sparse else of_some)[name]) for name in of_all
     }
     assert sparse or middle == min(math.prod(one.shape) for one in case.observations.values())
+
+
+def test_no_sample_runs_twice_and_held_outputs_change_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = list[int]()
+    run_batch = LaneRunner.run_batch
+
+    def counted(self: LaneRunner, batch: Batch) -> tuple[Any, ...]:
+        ran.append(batch.sample_count)
+        return run_batch(self, batch)
+
+    monkeypatch.setattr(LaneRunner, "run_batch", counted)
+    found = Session().measure(case, "facts")
+    assert sum(ran) == COUNT
+    ran.clear()
+    forgetful = Session(references=ReferenceOutputs(most_bytes=0), simulated=ReferenceOutputs(most_bytes=0))
+    assert repr(forgetful.measure(case, "facts")) == repr(found)
+    assert sum(ran) == COUNT + 64
+
+
+def test_layers_whose_samples_are_on_another_axis_count_alike_whatever_the_batch_size() -> None:
+    torch.manual_seed(0)
+    own = KINDS["vit_multihead"]
+    ((images,), _) = own.inputs(batch=8, seed=0)
+    sparse = []
+    for size in (1, 2, 8):
+        data = batches_from(images, size)
+        torch.manual_seed(0)
+        case = open_test_case(own.build().eval(), data, measured=batches_from(images.repeat(40, 1, 1, 1), size))
+        shapes = {name: seen.shape for name, seen in case.observations.items()}
+        sparse.append(sparse_layers(case, "facts"))
+    assert any(size in shape for shape in shapes.values()), "tokens come first somewhere, and samples second"
+    assert sparse[0] == sparse[1] == sparse[2] != frozenset()

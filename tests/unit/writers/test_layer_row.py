@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.measures.error_sums import ErrorSums
+from qdiag.core.measures.records import LayerErrorSums
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
 from tests.measurements import awkward_measurement, small_records, sums
 
@@ -61,3 +62,13 @@ def test_a_hundred_times_the_noise_of_rounding_is_flagged() -> None:
 def test_nonfinite_values_are_counted_wherever_they_appear() -> None:
     rows = layer_rows(awkward_measurement().records)
     assert [row.nonfinite_count for row in rows][:4] == [7, 0, 0, 3]
+
+
+def test_a_drop_is_taken_between_figures_of_the_same_samples() -> None:
+    first, second, *_ = small_records()
+    of_few = LayerErrorSums(sums(40.0), sums(30.0))
+    rows = layer_rows([first, replace(second, on_fewer=of_few)])
+    assert rows[1].drop_db == pytest.approx(first.propagated.sqnr_db - 30.0)
+    assert rows[1].propagated_db == second.propagated.sqnr_db
+    rows = layer_rows([replace(first, on_fewer=of_few), second])
+    assert rows[1].drop_db == pytest.approx(30.0 - second.propagated.sqnr_db)

@@ -6,11 +6,17 @@ from qdiag.reading.words.numbers import count_noun
 
 
 def losses_on(measurement: Measurement) -> str:
-    """`on 32 of 500 samples`; empty where the five losses were measured on all of them, or not at all."""
-    counts = {record.losses.sample_count for record in measurement.records if record.losses is not None}
+    """`on 32 of 500 samples`, or `on 32 of 500 samples (3 layers on all)`; empty where the five losses were measured on
+    all of them, or not at all.
+    """
+    counts = [record.losses.sample_count for record in measurement.records if record.losses is not None]
     whole = measurement.data.measured_count
-    few = [count for count in counts if count is not None and count < whole]
-    return f"on {min(few)} of {count_noun(whole, 'sample')}" if few else ""
+    few = {count for count in counts if count is not None and count < whole}
+    if not few:
+        return ""
+    others = sum(count not in few for count in counts)
+    on_all = f" ({count_noun(others, 'layer')} on all)" if others else ""
+    return f"on {min(few)} of {count_noun(whole, 'sample')}{on_all}"
 
 
 def sweep_words(sweep: Sensitivity) -> str:

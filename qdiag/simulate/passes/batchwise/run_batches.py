@@ -70,6 +70,9 @@ def run_batches(
 
 def _collected(batch: Batch, known: Outputs | None, given: Outputs | None, runner: LaneRunner, heads: Heads) -> Outputs:
     """The outputs of a batch, run or known, once its figures are collected beside those of the reference."""
+    if known is not None:
+        for observer in heads.observers:
+            observer.passed_over()
     outputs = known if known is not None else runner.run_batch(batch)
     hand_over(batch, outputs, given if given is not None else pick(outputs, REFERENCE), heads.sinks)
     return outputs
