@@ -26,6 +26,7 @@ from qdiag.simulate.passes.runner import LaneRunner
 from qdiag.simulate.session import Session
 from tests.cases import open_test_case
 from tests.models import KINDS
+from tests.unit.simulate.test_one_wait_a_batch import as_on_a_gpu
 
 COUNT = 144
 SCHEMES: list[tuple[str, RuntimeName]] = [
@@ -195,3 +196,26 @@ def test_layers_whose_samples_are_on_another_axis_count_alike_whatever_the_batch
         sparse.append(sparse_layers(case, "facts"))
     assert any(size in shape for shape in shapes.values()), "tokens come first somewhere, and samples second"
     assert sparse[0] == sparse[1] == sparse[2] != frozenset()
+
+
+def test_a_gpu_gives_the_same_layers_on_the_same_samples(case: Case) -> None:
+    found = Session().measure(case, "facts")
+    with as_on_a_gpu():
+        other = Session().measure(case, "facts")
+    assert (other.layer_sample_count, other.sparse_layer_count) == (found.layer_sample_count, found.sparse_layer_count)
+    assert other.mac_counts == found.mac_counts
+    for one, same in zip(found.records, other.records, strict=True):
+        assert same.local.count == one.local.count and same.clipped_count == one.clipped_count
+        assert same.local.sqnr_db == pytest.approx(one.local.sqnr_db, abs=1e-3)
+        assert same.compared.propagated.sqnr_db == pytest.approx(one.compared.propagated.sqnr_db, abs=1e-3)
+        if one.losses is not None and same.losses is not None:
+            assert same.losses.sample_count == one.losses.sample_count
+            assert same.losses.requantization.sqnr_db == pytest.approx(one.losses.requantization.sqnr_db, abs=1e-3)
+    for facts, like in zip(found.facts, other.facts, strict=True):
+        assert (facts.measured_range is None) == (like.measured_range is None)
+        if facts.measured_range is not None and like.measured_range is not None:
+            assert like.measured_range.count == facts.measured_range.count
+            assert (like.measured_range.min, like.measured_range.max) == (
+                facts.measured_range.min,
+                facts.measured_range.max,
+            )
