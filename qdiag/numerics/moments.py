@@ -5,10 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from qdiag.numerics.waiting import side_by_side, waits
+from qdiag.numerics.waiting import waits
 
 _LEAST_SPREAD = 1e-14
 """Variances that are less of the mean square are what is left of a constant."""
+_MOST_UNADDED = 64
+"""Batches whose sums wait on a GPU until all are copied and added up here; there each would take nine operations."""
 
 
 class MomentAccumulator:
@@ -24,12 +26,14 @@ class MomentAccumulator:
     def __init__(self, rows: int = 1) -> None:
         self._rows = rows
         self._own: tuple[Tensor, Tensor] | None = None
-        """The sums, and what rounding took from them."""
+        """The sums, and what rounding took from them; on the CPU."""
+        self._unadded: list[Tensor] = []
 
     def add(self, values: Tensor, finite: Tensor | None = None) -> None:
         """Adds values of shape (rows, n); `finite`, of the same shape, marks those that count."""
         if waits(values):
-            self._take(_sums_together(values, finite))
+            self._unadded.append(_sums_together(values, finite))
+            self._add_up_many()
             return
         # written into numbers, because a comparison that gives truth values takes several times as long
         zeros = torch.eq(values, 0.0, out=torch.empty_like(values))
@@ -50,29 +54,37 @@ class MomentAccumulator:
         if self._own is None:
             self._own = new, lost
             return
-        # nothing is copied to a GPU, which would make the processor wait
-        old, carried = (x.to(new.device) for x in self._own)
+        old, carried = self._own
         total = old + new
         share = total - old
         self._own = total, carried + lost + ((old - (total - share)) + (new - share))
 
     def merge(self, later: "MomentAccumulator") -> None:
         """Adds what another one saw, of the same rows."""
-        if later._own is None:
-            return
-        new, lost = later._own
-        if self._own is not None:
-            sums, new = side_by_side(self._own[0], new)
-            self._own = sums, self._own[1].to(sums.device)
-        self._take(new, lost.to(new.device))
+        if later._own is not None:
+            self._take(*later._own)
+        self._unadded += later._unadded
+        self._add_up_many()
+
+    def _add_up(self) -> None:
+        """What was left on a GPU, for which the processor waits once."""
+        if self._unadded:
+            unadded, self._unadded = torch.stack(self._unadded).cpu(), []
+            for new in unadded:
+                self._take(new)
+
+    def _add_up_many(self) -> None:
+        if len(self._unadded) > _MOST_UNADDED:
+            self._add_up()
 
     @property
     def _sums(self) -> Tensor:
-        """All zero before any value came; on the CPU."""
+        """All zero before any value came."""
+        self._add_up()
         if self._own is None:
             return torch.zeros(6, self._rows, dtype=torch.float64)
         sums, lost = self._own
-        return sums.cpu() + lost.cpu()
+        return sums + lost
 
     @property
     def count(self) -> int:

@@ -6,10 +6,12 @@ Here a CPU is taken for a device that makes the processor wait, so that the same
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import qdiag
 from qdiag.batches import Batch
@@ -209,3 +211,31 @@ def test_moments_of_values_that_are_not_finite_leave_these_out() -> None:
         accumulators[1].add(values, torch.isfinite(values))
     assert accumulators[0].count == accumulators[1].count == 199
     assert torch.allclose(accumulators[0].std(), accumulators[1].std(), rtol=1e-12)
+
+
+class Started(TorchDispatchMode):
+    """Counts operations, each of which has to be started on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_moments_of_batches_are_added_up_together() -> None:
+    """What rounding loses is carried along, which takes several operations for each batch: not on a GPU."""
+    whole, cpu = MomentAccumulator(), MomentAccumulator()
+    with as_on_a_gpu():
+        for seed in range(150):
+            own = MomentAccumulator()
+            own.add(drawn(1, 50, seed=seed) + 100.0)
+            with Started() as started:
+                whole.merge(own)
+            assert (started.count > 0) == (seed in (64, 129)), "once for 65 batches"
+    for seed in range(150):
+        cpu.add(drawn(1, 50, seed=seed) + 100.0)
+    assert whole.count == cpu.count == 150 * 50
+    assert whole.of_one_row() == pytest.approx(cpu.of_one_row(), rel=1e-9)
