@@ -146,26 +146,6 @@ def batches_between(batches: Batches, start: int, stop: int | None) -> Iterator[
     return batches.between(start, stop) if isinstance(batches, PartlyRead) else islice(iter(batches), start, stop)
 
 
-@runtime_checkable
-class Picked(Protocol):
-    """Batches of which any can be had without reading others."""
-
-    def some(self, numbers: Sequence[int]) -> Iterator[Batch] | None:
-        """Those of these numbers, ascending; None where the others have to be read too."""
-        ...
-
-
-def some_batches(batches: Batches, numbers: Sequence[int]) -> Iterator[Batch]:
-    """The batches of these numbers, ascending; those between them are read where it has to be."""
-    if not numbers:
-        return iter(())
-    own = batches.some(numbers) if isinstance(batches, Picked) else None
-    if own is not None:
-        return own
-    between = enumerate(batches_between(batches, numbers[0], numbers[-1] + 1), numbers[0])
-    return (batch for number, batch in between if number in numbers)
-
-
 def run_through(batches: Batches, progress: Progress, stage: str) -> Iterator[Batch]:
     """All batches in order, as a stage of the work whose steps are samples."""
     progress.start(stage, batches.sample_count)
@@ -223,6 +203,12 @@ class RewrittenBatches:
     @property
     def is_reproducible(self) -> bool:
         return self.inner.is_reproducible
+
+    @property
+    def batch_sizes(self) -> Sequence[int] | None:
+        """See `qdiag.distributed.batch_sizes`."""
+        sizes: Sequence[int] | None = getattr(self.inner, "batch_sizes", None)
+        return sizes
 
     def name(self, position: int) -> str:
         """That of the stored sample."""

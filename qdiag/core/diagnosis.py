@@ -31,7 +31,8 @@ class RepairedNetwork:
     """The quantized network after the last repair of the sequence; without any, after the change of scheme that helps.
 
     Attributes:
-        sample_count: on how many of the measured samples.
+        sample_count: on how many of the measured samples most layers were measured, the same as in the untreated
+            network; those with few values on all of them.
         records: of its layers, each against the float network with the same repairs, whose weights may be others than
             those of the float network that was given. Ranges are without their histograms.
         settings: values of `--set` that make the change of scheme; empty where the repairs of the sequence were made.

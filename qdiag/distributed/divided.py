@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from qdiag.batches import Batch, Batches, batches_between, run_through
 from qdiag.core.progress import Progress
+from qdiag.distributed.batch_sizes import batch_count, samples_before
 from qdiag.distributed.collector import Collector, put_together
 from qdiag.distributed.processes import Processes
 
@@ -24,13 +25,12 @@ def divided(
     if processes.count == 1:
         yield run_through(batches, progress, stage)
         return
-    size = max(batches.batch_size, 1)
-    total = -(-batches.sample_count // size)
+    total = batch_count(batches)
     own, is_idle = processes.share(total), False
     if not own:
         own, is_idle = range(1), True
     for collector in collectors:
-        collector.begins_at(batch=own.start, sample=own.start * size)
+        collector.begins_at(batch=own.start, sample=samples_before(batches, own.start))
     try:
         yield _own(batches, own, progress, stage, is_last=own.stop == total and not is_idle)
     except Exception as error:
@@ -43,8 +43,7 @@ def divided(
 def _own(batches: Batches, own: range, progress: Progress, stage: str, *, is_last: bool) -> Iterator[Batch]:
     """Batches of these numbers, and all that follow the last one: data that make their own batches may have more of
     them than the largest one lets expect."""
-    size = max(batches.batch_size, 1)
-    share = min(own.stop * size, batches.sample_count) - own.start * size
+    share = samples_before(batches, own.stop) - samples_before(batches, own.start)
     progress.start(stage, batches.sample_count)
     for batch in batches_between(batches, own.start, None if is_last else own.stop):
         yield batch

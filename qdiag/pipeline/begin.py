@@ -174,5 +174,4 @@ def measurement_of(session: Session, experiment: Experiment, measured: Measured)
     )
     case = experiment.case
     count = sum(case.plan.layers[constant.name].output is not None for constant in case.network.graph.constants)
-    sparse = measured.sparse_layer_count
-    return replace(found, notes=notes_on(found, experiment.datasets, constant_count=count, sparse_count=sparse))
+    return replace(found, notes=notes_on(found, experiment.datasets, constant_count=count))

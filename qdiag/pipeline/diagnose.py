@@ -30,7 +30,7 @@ from qdiag.repairs.base import RepairContext
 from qdiag.repairs.table import REPAIRS
 from qdiag.simulate.case import SHOWN_SAMPLES, Case, on_some
 from qdiag.simulate.changes import with_scheme
-from qdiag.simulate.layerwise.samples import compared_samples
+from qdiag.simulate.layerwise.samples import Depth, sparse_layers
 from qdiag.simulate.session import Session
 from qdiag.simulate.surroundings import versions
 from qdiag.subject import Subject
@@ -102,7 +102,7 @@ def diagnose_experiment(
         context = RepairContext(batchnorms, {facts.layer: facts for facts in seen.facts}, brief)
         how = {"raises": options.raises, "is_exhaustive": options.is_exhaustive}
         ranking, repaired = rank_network(case, findings, REPAIRS, context, **how)
-        layers = _repaired_network(brief, case, repaired, ranking, is_exhaustive=options.is_exhaustive)
+        layers = _repaired_network(brief, case, repaired, ranking, seen.layer_sample_count)
         ranking = with_fused_suspects(session, case, measurement, ranking, blocks, raises=options.raises)
     trainings = ranked_trainings(session, experiment, ranking, repaired, options.training)
     bits = tuple[BitsPoint, ...]()
@@ -129,22 +129,28 @@ def diagnose_experiment(
 
 
 def _repaired_network(
-    session: Session, case: Case, repaired: Case, ranking: Ranking, *, is_exhaustive: bool
+    session: Session, case: Case, repaired: Case, ranking: Ranking, sample_count: int | None
 ) -> RepairedNetwork | None:
-    """Its layers, on some samples; with the change of scheme that helps where no repair within the scheme does.
+    """Its layers, on the samples on which those of the untreated one were measured; with the change of scheme that
+    helps where no repair within the scheme does.
 
     Args:
         case: untreated. repaired: after the last step of the sequence; `case` without one.
+        sample_count: on how many most layers of the untreated one were measured; None for all.
     """
     settings = ranking.way_around.settings if ranking.way_around is not None and not ranking.waterfall else ()
     if settings:
         repaired = with_scheme(session, case, change_scheme(case.scheme, settings))
     if repaired is case:
         return None
-    shown = repaired if is_exhaustive else on_some(repaired, compared_samples(case))
-    records = session.measure(shown, stage="repaired network").records
-    brief = (replace(r, range=replace(r.range, histogram=None) if r.range is not None else None) for r in records)
-    return RepairedNetwork(shown.measured.sample_count, tuple(brief), settings)
+    depth: Depth = "full errors"
+    if sample_count is not None and sparse_layers(repaired, "repaired"):
+        depth = "repaired"
+    elif sample_count is not None:
+        repaired = on_some(repaired, sample_count)
+    found = session.measure(repaired, depth, stage="repaired network")
+    brief = (replace(r, range=replace(r.range, histogram=None) if r.range is not None else None) for r in found.records)
+    return RepairedNetwork(found.layer_sample_count or repaired.measured.sample_count, tuple(brief), settings)
 
 
 def open_ledger(session: Session, case: Case, options: DiagnoseOptions) -> None:

@@ -20,7 +20,7 @@ from qdiag.pipeline.sensitivity import ALONE_SAMPLES, ESTIMATE_SAMPLES, SAMPLED,
 from qdiag.rank.bench import FEW
 from qdiag.rank.network_wide import PART_SAMPLES
 from qdiag.simulate.case import SHOWN_SAMPLES, Case
-from qdiag.simulate.layerwise.samples import LOSS_SAMPLES, compared_samples, shares
+from qdiag.simulate.layerwise.samples import LOSS_SAMPLES, shares, sparse_layers
 from qdiag.simulate.passes.batch_rows import rows
 from qdiag.simulate.passes.batchwise.heads import Heads
 from qdiag.simulate.passes.batchwise.threads import thread_count
@@ -133,8 +133,9 @@ def estimate(
     repairs, observed = (_ALL_REPAIRS, _ALL_OBSERVED) if options.is_exhaustive else (_REPAIRS + few, _OBSERVED)
     observed_s = observed * times.float_s * case.calibration.sample_count / count
     harmed["rank"] = healthy["rank"] + times.of(repairs, 0) + observed_s + _SEARCH_S * layers
-    compared = 1.0 if options.is_exhaustive else min(compared_samples(case) / count, 1.0)
-    harmed["rank"] += compared * _REPAIRED * times.float_s
+    harmed["rank"] += layers_share * _REPAIRED * times.float_s
+    if sparse_layers(case, "repaired") and not is_full:
+        harmed["rank"] += apart * times.of(1, 1)
     if options.with_bits:
         widths = len(schemes_at(case.scheme))
         down, up = (widths, widths) if options.is_exhaustive else (_WIDTHS, _WIDTHS_UP)

@@ -20,12 +20,11 @@ _CLIPPED_INPUT_FRACTION = 0.01
 _NETWORKS = ("float", "quantized")
 
 
-def notes_on(result: Measurement, original: Datasets, *, constant_count: int, sparse_count: int = 0) -> tuple[str, ...]:
+def notes_on(result: Measurement, original: Datasets, *, constant_count: int) -> tuple[str, ...]:
     """Notes, in a fixed order; none for an unremarkable measurement.
 
     Args:
-        constant_count: constants that have a quantizer. sparse_count: layers with few values, measured on all samples
-            where others are on some.
+        constant_count: constants that have a quantizer.
     """
     notes = []
     if result.data.is_data_free:
@@ -38,11 +37,14 @@ def notes_on(result: Measurement, original: Datasets, *, constant_count: int, sp
         notes.append(f"{who} left over: the network takes batches of exactly {result.data.batch_size}")
     if result.layer_sample_count is not None:
         few, whole = result.layer_sample_count, count_noun(result.data.measured_count, "sample")
-        if sparse_count:
-            sparse = f"{count_noun(sparse_count, 'layer')} with few values"
-            notes.append(f"outputs, the task and {sparse} were measured on all of {whole}, the other layers on {few}")
-        else:
-            notes.append(f"layers were measured on {few} of {whole}, outputs and the task on all of them")
+        sparse = [record.name for record in result.records if record.on_fewer is not None]
+        with_few = f" with few values ({listed(sparse, 3)})"
+        others = (
+            f"; outputs, the task and {count_noun(len(sparse), 'layer')}{with_few}"
+            if sparse
+            else ", outputs and the task"
+        )
+        notes.append(f"layers were measured on {few} of {whole}{others} on all of them")
     nonfinite = [r.name for r in result.records if r.local.reference_nonfinite_count]
     if nonfinite:
         notes.append(f"the float network makes NaN or Inf in {_layers(nonfinite)}")

@@ -9,6 +9,7 @@ from qdiag.reading.labels import BETTER_THAN_FLOAT, NOT_RECOVERED
 from qdiag.reading.words.causes import repair_title, score_words, step_title
 from qdiag.reading.words.numbers import count_noun
 from qdiag.reading.words.task.figures import reference_words
+from qdiag.reading.words.task.sample_counts import float_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _part_sentences(ranking: Ranking) -> list[str]:
         words = f"With only the {part.part} quantized, the network has {_with_sqnr(part.before, ranking)}"
         count = part.before.task.sample_count
         if count < ranking.before.task.sample_count:
-            words = f"On {count_noun(count, 'sample')}, w{words[1:]}"
+            words = f"On {count_noun(count, 'sample')}{float_there(part.before)}, w{words[1:]}"
         if part.after is not None:
             words += f", and after these repairs {_with_sqnr(part.after, ranking)}"
         sentences.append(f"{words}.")

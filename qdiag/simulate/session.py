@@ -191,7 +191,7 @@ class Session:
         """
         # more networks will be measured beside this one where detectors look at it
         is_first = depth in ("facts", "full facts")
-        own = None if depth != "errors" else HeldOutputs(self.references, ReferenceOutputs())
+        own = HeldOutputs(self.references, ReferenceOutputs()) if depth in ("errors", "repaired") else None
         held = HeldOutputs(self.references, self.simulated) if is_first else own
 
         def run() -> Measured:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qdiag.batches import Batch
+from qdiag.distributed.batch_sizes import uneven
 from qdiag.loaders.images.preprocessing import Preprocessing
 
 
@@ -124,6 +125,12 @@ class Selection:
     @property
     def batch_size(self) -> int:
         return self.samples.own_batch_size or self.wanted_batch_size
+
+    @property
+    def batch_sizes(self) -> Sequence[int] | None:
+        """See `qdiag.distributed.batch_sizes`; a part of a source that makes its own batches comes in full ones."""
+        sizes: Sequence[int] = getattr(self.samples, "sizes", ())
+        return uneven(sizes) if sizes and len(self.indices) == self.samples.sample_count else None
 
     @property
     def is_labelled(self) -> bool:

@@ -33,7 +33,7 @@ class StreamSamples:
 
     Attributes:
         open_stream: called once per pass.
-        own_batch_size: the largest batch of the stream.
+        own_batch_size: the largest batch of the stream. sizes: of each of its batches.
         fingerprints: of each batch in the first pass; later passes must repeat them.
         content: SHA-256 over every value of the first pass.
         label_dtype: of float targets of which some batches hold whole numbers alone, and would be read as classes.
@@ -48,6 +48,7 @@ class StreamSamples:
     fingerprints: tuple[bytes, ...]
     content: bytes
     label_dtype: torch.dtype | None = None
+    sizes: tuple[int, ...] = ()
 
     @property
     def preprocessing(self) -> str:
@@ -112,7 +113,7 @@ def survey(open_stream: Callable[[], Iterable[object]], source: str) -> StreamSa
     Raises:
         DataError: no batches, batches that cannot be used, NaN or Inf, labels in some batches only.
     """
-    count, largest, prints = 0, 0, list[bytes]()
+    count, sizes, prints = 0, list[int](), list[bytes]()
     structures, dtypes, classes = list[str](), list[torch.dtype](), list[Tensor]()
     content = hashlib.sha256()
     for batch in opened(open_stream, source):
@@ -125,7 +126,7 @@ def survey(open_stream: Callable[[], Iterable[object]], source: str) -> StreamSa
             if batch.labels.ndim == 1 and batch.labels.dtype == torch.int64:
                 classes.append(batch.labels.cpu())
         count += batch.sample_count
-        largest = max(largest, batch.sample_count)
+        sizes.append(batch.sample_count)
     if not prints:
         raise DataError("it yields no batches", at=source, hint="yield at least one batch with one sample")
     _check_alike(structures, source)
@@ -134,12 +135,13 @@ def survey(open_stream: Callable[[], Iterable[object]], source: str) -> StreamSa
         source,
         open_stream,
         count,
-        largest,
+        max(sizes),
         torch.cat(classes) if len(classes) == len(prints) else None,
         structures[0] != NO_TARGETS,
         tuple(prints),
         content.digest(),
         floats if classes else None,
+        tuple(sizes),
     )
 
 

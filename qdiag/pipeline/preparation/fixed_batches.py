@@ -53,6 +53,10 @@ class FixedBatches(RewrittenBatches):
     def batch_size(self) -> int:
         return self.size
 
+    @property
+    def batch_sizes(self) -> None:
+        """All but the last are full."""
+
     def __iter__(self) -> Iterator[Batch]:
         if self.sample_count == 0:
             raise DataError(

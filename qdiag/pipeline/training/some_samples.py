@@ -19,6 +19,10 @@ class EveryNth(RewrittenBatches):
         chosen = self.inner.sample_count // self.step
         return self.inner.sample_count - chosen if self.is_rest else chosen
 
+    @property
+    def batch_sizes(self) -> None:
+        """About those of the batches that the samples come from."""
+
     def name(self, position: int) -> str:
         """That of the stored sample."""
         if self.is_rest:

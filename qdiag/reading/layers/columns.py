@@ -12,7 +12,7 @@ LAYER = "layer"
 TABLE_WORDS = (
     "SQNR in dB, higher is better, 6 dB are one bit. Local: the layer alone, on float inputs quantized once. "
     "Propagated: the same layer inside the quantized network. Drop: propagated SQNR of the worst layer that feeds it, "
-    "minus its own. Expected: what rounding of its output alone would give."
+    "minus its own, both on the same samples. Expected: what rounding of its output alone would give."
 )
 """Above or below every table of layers in a report."""
 LOSS_WORDS = (

@@ -10,7 +10,8 @@ from qdiag.core.measures.records import OpRecord
 from qdiag.reading.layer_names import layer_named
 from qdiag.reading.layers.columns import TABLE_WORDS
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
-from qdiag.reading.words.numbers import count_noun, decibel_words, number
+from qdiag.reading.words.numbers import decibel_words, number
+from qdiag.reading.words.task.sample_counts import layers_on, on_words
 
 _TOLD = 3
 SAME_DB = 0.5
@@ -26,9 +27,9 @@ def with_repairs(diagnosis: Diagnosis) -> Diagnosis | None:
 
 
 def repaired_on(diagnosis: Diagnosis) -> str:
-    """`on 32 of 400 samples`; empty where the repaired network was measured on all of them, or not at all."""
+    """`on 64 of 400 samples`; empty where the repaired network was measured on all of them, or not at all."""
     found, whole = diagnosis.repaired_network, diagnosis.measurement.data.measured_count
-    return f"on {found.sample_count} of {count_noun(whole, 'sample')}" if found and found.sample_count < whole else ""
+    return on_words(found.sample_count, whole, found.records) if found is not None else ""
 
 
 def repaired_title(diagnosis: Diagnosis) -> str:
@@ -48,12 +49,13 @@ def repaired_title(diagnosis: Diagnosis) -> str:
 
 
 def table_words(diagnosis: Diagnosis) -> str:
-    """Above or below every table of layers in a report: what its columns are."""
+    """Above or below every table of layers in a report: what its columns are, and on how many samples."""
+    on, after = layers_on(diagnosis.measurement), repaired_on(diagnosis)
+    measured = f" Measured {on}." if on else ""
     if diagnosis.repaired_network is None:
-        return TABLE_WORDS
-    on = repaired_on(diagnosis)
-    of_repaired = f"the local SQNR of the layer in the repaired network{f', {on}' if on else ''}"
-    return f"{TABLE_WORDS} Local, repaired: {of_repaired}."
+        return TABLE_WORDS + measured
+    apart = f", {after or 'on all samples'}" if after != on else ""
+    return f"{TABLE_WORDS} Local, repaired: the local SQNR of the layer in the repaired network{apart}.{measured}"
 
 
 def repaired_words(diagnosis: Diagnosis, *, change: str = "") -> str:
@@ -82,14 +84,13 @@ def _changes(diagnosis: Diagnosis, found: RepairedNetwork) -> Iterator[str]:
     after = {record.name: record for record in found.records}
     known = [row.record for row in worst_first(layer_rows(diagnosis.measurement.records)) if not row.is_float]
     pairs = [(record, after[record.name]) for record in known if record.name in after]
-    changed = [pair for pair in pairs if abs(pair[1].local.sqnr_db - _local_db(pair[0])) >= SAME_DB]
+    changed = [pair for pair in pairs if abs(pair[1].local.sqnr_db - pair[0].local.sqnr_db) >= SAME_DB]
     for before, now in changed[:_TOLD]:
-        yield f"from {number(_local_db(before))} to {_with_unit(now)} at {layer_named(before.name)}"
+        yield f"from {_db(before)} to {_with_unit(now)} at {layer_named(before.name)}"
 
 
-def _local_db(record: OpRecord) -> float:
-    """On samples that most layers, and those of the repaired network, were measured on."""
-    return record.compared.local.sqnr_db
+def _db(record: OpRecord) -> str:
+    return number(record.local.sqnr_db)
 
 
 def _with_unit(record: OpRecord) -> str:

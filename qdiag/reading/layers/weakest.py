@@ -31,7 +31,7 @@ def propagated_words(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
     if low is not None:
         return (
             f"Propagated SQNR first falls below {LOW_SQNR_DB:g} dB at {layer_named(low.record.name)}: "
-            f"{number(low.propagated_db)} dB{_beside_inputs(low)}."
+            f"{number(low.propagated_db)} dB{_beside_inputs(low, measurement.layer_sample_count)}."
         )
     if not known:
         return "No propagated SQNR could be measured."
@@ -50,10 +50,16 @@ def propagated_words(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
     )
 
 
-def _beside_inputs(row: LayerRow) -> str:
-    """How far it lies below the worst of the layers that feed it; nothing where it does not."""
+def _beside_inputs(row: LayerRow, few: int | None) -> str:
+    """How far it lies below the worst of the layers that feed it; nothing where it does not.
+
+    Args:
+        few: samples on which most layers were measured; None for all.
+    """
     if not row.drop_db > 0.0:
         return ""
-    if row.record.compared.propagated.sqnr_db + row.drop_db >= _EXACT_DB:
+    own = row.record.compared.propagated.sqnr_db if row.is_drop_on_fewer else row.propagated_db
+    if own + row.drop_db >= _EXACT_DB:
         return ", although what feeds it is exact"
-    return f", {row.drop_db:.1f} dB below what feeds it"
+    on = f" on {few} samples, where both were measured" if row.is_drop_on_fewer and few is not None else ""
+    return f", {row.drop_db:.1f} dB below what feeds it{on}"

@@ -11,6 +11,9 @@ _LARGE, _COUNTED = 1e3, 1e9
 _DECIMALS, _WHOLE_FROM = {"dB": 1, "%": 1, "x": 1, "bits": 1, "steps": 1}, 100.0
 """Of values below the second number; larger ones have none."""
 
+_WRITTEN_OUT = 1e12
+"""Larger values have three significant digits."""
+
 TERMS = {
     "accumulator": "the accumulator has {}",
     "accumulator_bits": "the accumulator has {}",
@@ -195,7 +198,7 @@ def _limit(evidence: Evidence) -> str:
 def rounded(value: float, unit: str) -> str:
     """As many digits as a reader has use for: decibels, percent and ratios with one decimal, small bits with two."""
     size = abs(value)
-    if not math.isfinite(value) or unit not in _DECIMALS:
+    if not math.isfinite(value) or unit not in _DECIMALS or size >= _WRITTEN_OUT:
         return significant(value)
     decimals = 2 if unit == "bits" and size < 1.0 else _DECIMALS[unit] if size < _WHOLE_FROM else 0
     if 0.0 < size < 10.0**-decimals:

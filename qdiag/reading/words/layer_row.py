@@ -21,10 +21,12 @@ class LayerRow:
     Attributes:
         drop_db: propagated SQNR of the worst layer that feeds this one minus its own, both on the same samples; NaN
             where either is not finite.
+        is_drop_on_fewer: those are fewer than the layer's own propagated SQNR was measured on.
     """
 
     record: OpRecord
     drop_db: float
+    is_drop_on_fewer: bool = False
 
     @property
     def local_db(self) -> float:
@@ -53,13 +55,21 @@ class LayerRow:
 
 def layer_rows(records: Sequence[OpRecord]) -> tuple[LayerRow, ...]:
     """One row per record, in the same order."""
-    propagated = {record.name: record.compared.propagated.sqnr_db for record in records}
-    rows = []
+    by_name, rows = {record.name: record for record in records}, []
     for record in records:
-        before = [propagated[name] for name in record.inputs if not math.isnan(propagated.get(name, math.nan))]
-        drop = min(before) - propagated[record.name] if before else math.nan
-        rows.append(LayerRow(record, drop if math.isfinite(drop) else math.nan))
+        feeding = [by_name[name] for name in record.inputs if name in by_name]
+        # of layers that were all measured on more samples than most, the figures that stand beside the drop
+        on_more = all(one.on_fewer is not None for one in (record, *feeding))
+        own, *before = [_propagated_db(one, on_more=on_more) for one in (record, *feeding)]
+        known = [value for value in before if not math.isnan(value)]
+        drop = min(known) - own if known else math.nan
+        is_on_fewer = record.on_fewer is not None and not on_more
+        rows.append(LayerRow(record, drop if math.isfinite(drop) else math.nan, is_on_fewer))
     return tuple(rows)
+
+
+def _propagated_db(record: OpRecord, *, on_more: bool) -> float:
+    return (record if on_more else record.compared).propagated.sqnr_db
 
 
 def exact_from_db(rows: Iterable[LayerRow]) -> float:

@@ -1,6 +1,6 @@
 """The paired pass: what is looked at, on how many samples, and what becomes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from qdiag.capture.outputs.layout import output_layouts
@@ -36,7 +36,6 @@ class Measured:
 
     Attributes:
         layer_sample_count: samples behind the figures of layers, but for those with few values; None for all of them.
-        sparse_layer_count: layers with few values, whose figures are those of all samples while others' are not.
     """
 
     records: tuple[OpRecord, ...]
@@ -45,7 +44,6 @@ class Measured:
     facts: tuple[LayerFacts, ...] = ()
     mac_counts: dict[str, int] = field(default_factory=dict)
     layer_sample_count: int | None = None
-    sparse_layer_count: int = 0
 
 
 MEASURED: Codec[Measured] = json_codec(Measured)
@@ -94,7 +92,7 @@ def measure_case(
         rest = PairedObservers(case, depth, made, sparse, are_sparse=True, batches=AllBut(ran))
         lanes = paired_lanes(case.network, case.plan, at=sparse)
         known = {name: _at(name in sparse, by_lane) for name, by_lane in runner.weights.items()}
-        _run(LaneRunner(lanes, rest.all, weights=known), case, sinks, SIMULATED, *told, is_read=True)
+        _run(LaneRunner(lanes, rest.all, weights=known), case, sinks, SIMULATED, *told, is_read=True, numbers=ran)
         parts[1].merge(rest)
     elif not is_whole:
         first = [] if _is_known(case, held, processes) else [REFERENCE]
@@ -110,7 +108,6 @@ def measure_case(
         gather_facts(case, seen.facts, seen.mac_counts, seen.wrapped) if depth in ("facts", "full facts") else (),
         seen.mac_counts,
         None if is_whole else looked_at.measured.sample_count,
-        sum(record.name in sparse for record in records),
     )
 
 
@@ -141,17 +138,18 @@ def _run(
     held: HeldOutputs | None,
     *,
     is_read: bool,
+    numbers: Container[int] | None = None,
 ) -> None:
     """One pass over the measured data of a case.
 
     Args:
-        lane: of the quantized network. is_read: batches that were run already do not run again.
+        lane: of the quantized network. is_read, numbers: see `LaneOutputs`.
     """
     kept = held.references.of(case.network, case.measured, processes) if held is not None else None
     lanes = None
     if held is not None and kept is not None:
         own = held.simulated.of(case.plan, case.measured, processes)
-        lanes = LaneOutputs({lane: own}, kept, is_read=is_read)
+        lanes = LaneOutputs({lane: own}, kept, is_read=is_read, numbers=numbers)
     received: dict[int, list[BatchSink]] = {lane: [sinks.outputs, sinks.task]} if sinks is not None else {}
     run_batches(
         runner,

@@ -24,7 +24,7 @@ class PairedObservers:
     Args:
         case: on the samples of the pass. weights: of its quantized network, by layer; what is missing is made.
         layers: names of those that are looked at; None looks at all.
-        are_sparse: these have so few values that losses, pairs and channels are those of all that is looked at.
+        are_sparse: these have so few values that losses and channels are those of all that is looked at.
         batches: numbers of those that are looked at, from 0; None looks at all.
     """
 
@@ -48,6 +48,7 @@ class PairedObservers:
         self.pairs = PairObserver(network, plan, weights)
         by_depth: dict[Depth, Sequence[LayerObserver]] = {
             "errors": [self.macs, self.arithmetic, self.pairs, self.errors],
+            "repaired": [self.macs, self.arithmetic, self.pairs, self.errors],
             "full errors": [self.macs, self.arithmetic, self.pairs, self.errors],
             "losses": [self.macs, self.arithmetic, self.pairs, self.losses, self.errors],
             "facts": [self.macs, self.arithmetic, self.wraps, self.pairs, self.losses, self.facts, self.errors],
@@ -56,8 +57,8 @@ class PairedObservers:
         self.all = by_depth[depth]
         for observer in self.all:
             observer.layers, observer.batches = layers, batches
-        if not are_sparse:
-            self.pairs.batches = spread_over(case.measured, LOSS_SAMPLES)
+        self.pairs.batches = spread_over(case.measured, LOSS_SAMPLES) if batches is None else ()
+        if looks_at_some:
             self.losses.batches = with_losses
 
     def merge(self, later: "PairedObservers") -> None:

@@ -8,16 +8,17 @@ from qdiag.simulate.arithmetic.saturating import WIDE
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.passes.spread import spread_over
 
-Depth = Literal["errors", "full errors", "losses", "facts", "full facts"]
-"""How much is measured: the errors of layers, on some of the samples or on all; the five losses of each layer too; what
-detectors look at as well, with layers and losses on some of the samples or on all."""
+Depth = Literal["errors", "repaired", "full errors", "losses", "facts", "full facts"]
+"""How much is measured: the errors of layers, on some of the samples, on those of `facts` because the network is a
+repaired one that is compared with them, or on all; the five losses of each layer too; what detectors look at as well,
+with layers and losses on some of the samples or on all."""
 LOSS_SAMPLES = 32
 """Samples behind the five losses, where they are not measured in full: as few whole batches as hold them. A layer has
 thousands of values in each, and the shares of the losses differ little from image to image."""
 LEAST_VALUES = 10_000
 """Values of every layer behind its figures, where these are not those of all samples. The noise power of so many is
 known to a few hundredths of a dB where they are independent, which those of one image are not."""
-_LEAST: Mapping[Depth, int] = {"errors": 32, "facts": 64}
+_LEAST: Mapping[Depth, int] = {"errors": 32, "repaired": 64, "facts": 64}
 """Samples behind the figures of layers, at least."""
 _MOST = 128
 """And at most; layers that have less than `LEAST_VALUES` in so many are measured on all of them."""
@@ -34,13 +35,6 @@ def layer_samples(case: Case, depth: Depth) -> int:
     if depth not in _LEAST or may_wrap(case) or not values:
         return whole
     return max(_LEAST[depth], math.ceil(LEAST_VALUES / min(values)))
-
-
-def compared_samples(case: Case) -> int:
-    """Samples on which the layers of a repaired network are measured: those of most layers of the untreated one, to be
-    compared with these.
-    """
-    return min(layer_samples(case, "facts"), _MOST)
 
 
 def on_layer_samples(case: Case, depth: Depth) -> Case:

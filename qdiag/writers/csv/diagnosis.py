@@ -39,7 +39,11 @@ def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
         frame["repaired_propagated_sqnr_db"] = [
             known(r.propagated.sqnr_db) if (r := after.get(name)) else None for name in names
         ]
-        frame["repaired_sample_count"] = [repaired.sample_count if name in after else None for name in names]
+        whole = diagnosis.measurement.data.measured_count
+        frame["repaired_sample_count"] = [
+            (repaired.sample_count if r.on_fewer is None else whole) if (r := after.get(name)) else None
+            for name in names
+        ]
     if diagnosis.sensitivity is not None:
         rows = {row.layer: row for row in diagnosis.sensitivity.rows}
         for kind in ("alone", "all_but"):

@@ -14,7 +14,7 @@ from qdiag.reading.words.size import size_words
 from qdiag.reading.words.stored_ranges import stored_range_lines
 from qdiag.reading.words.task.choice import judged_words
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, level, value_words
-from qdiag.reading.words.task.sample_counts import sweep_words
+from qdiag.reading.words.task.sample_counts import bits_sample_counts, is_on_few, sweep_words
 from qdiag.writers.markdown.text import PictureLink, code, pictures_of, section, table, text
 
 _ROWS = 8
@@ -38,9 +38,10 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
         for row in sweep.most_sensitive[:_ROWS]
     ]
     others = ", and all but this layer's" if has_all_but else ""
+    on = ", on all samples" if is_on_few(sweep) else ""
     intro = (
-        f"Only this layer's {_PART_WORDS[sweep.part]} on{others}; the most sensitive of "
-        f"{len(sweep.rows)} layers first. With everything quantized: {text(score_words(sweep.quantized, criterion))}."
+        f"Only this layer's {_PART_WORDS[sweep.part]} on{others}; the most sensitive of {len(sweep.rows)} layers "
+        f"first. With everything quantized{on}: {text(score_words(sweep.quantized, criterion))}."
     )
     if sweep_words(sweep):
         intro += f" {sweep_words(sweep)}"
@@ -56,13 +57,14 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
 
 def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     """Other widths of all weights and activations."""
-    criterion = diagnosis.ranking.criterion
+    criterion, counts = diagnosis.ranking.criterion, bits_sample_counts(diagnosis.bits)
     rows: list[tuple[str, ...]] = []
     for point in sorted(diagnosis.bits, key=lambda point: point.bits):
         judged = [text(value_words(criterion, level(point.score, criterion)))] if criterion is not None else []
-        rows.append((str(point.bits), *judged, text(value_words(None, point.score.output_sqnr_db))))
+        seen = [f"{counts[point.bits]:,}"] if counts else []
+        rows.append((str(point.bits), *judged, text(value_words(None, point.score.output_sqnr_db)), *seen))
     own = [f"{text(criterion.name)} #"] if criterion is not None else []
-    header = ("bits of weights and activations #", *own, f"{WEAKEST_SQNR} #")
+    header = ("bits of weights and activations #", *own, f"{WEAKEST_SQNR} #", *(["samples #"] if counts else []))
     words = other_widths_words(diagnosis.measurement.scheme)
     intro = (text(words[:1].upper() + words[1:]),) if words else ()
     return section("Bits", *((*intro, table(header, rows), *pictures_of(links, "bits")) if rows else ()))

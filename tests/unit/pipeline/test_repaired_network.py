@@ -1,6 +1,5 @@
 """The layers of the repaired network in a diagnosis: those of the network repaired by itself and measured anew."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,7 +17,7 @@ from tests.unit.pipeline.test_fix_bn import Net, fixed
 
 TF_UINT8 = qdiag.load_scheme("tf-uint8")
 QUICK = DiagnoseOptions(with_sensitivity=False, with_bits=False, raises=True)
-COUNT, SOME = 96, 64
+COUNT, SOME, SPARSE = 96, 64, ["pool", "head"]
 
 
 def net_of(revived: tuple[int, ...] = ()) -> Net:
@@ -42,11 +41,11 @@ def datasets() -> Datasets:
 
 
 @pytest.fixture(scope="module")
-def harmed() -> Iterator[Diagnosis]:
-    """Its layers are measured on two thirds of the samples, and its last one, which has few values, on all."""
+def harmed() -> Diagnosis:
+    """Its layers are measured on two thirds of the samples, and the last ones, which have few values, on all."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("qdiag.simulate.layerwise.samples.LEAST_VALUES", 5000)
-        yield diagnose_subject(subject_of(net_of()), datasets(), TF_UINT8, QUICK)
+        return diagnose_subject(subject_of(net_of()), datasets(), TF_UINT8, QUICK)
 
 
 def test_a_healthy_network_has_none() -> None:
@@ -64,21 +63,32 @@ def test_layers_are_those_of_the_network_that_was_repaired_by_itself(harmed: Dia
     found = harmed.repaired_network
     assert found is not None and found.settings == ()
     assert found.sample_count == harmed.measurement.layer_sample_count == SOME
-    assert {record.compared.local.count for record in harmed.measurement.records} == {
-        r.local.count for r in found.records
-    }
-    assert any(record.on_fewer is not None for record in harmed.measurement.records)
+    assert [record.local.count for record in found.records] == [r.local.count for r in harmed.measurement.records]
+    assert [r.name for r in found.records if r.on_fewer is not None] == SPARSE
     _, changes = fixed(net_of())
     every = measure_subject(with_changes(subject_of(net_of()), changes), datasets(), TF_UINT8)
     assert [record.name for record in found.records] == [record.name for record in every.records]
     for own, expected in zip(found.records, every.records, strict=True):
         assert own.quantizer == expected.quantizer
-        assert own.local.count * COUNT == expected.local.count * SOME
+        assert own.local.count * COUNT == expected.local.count * (COUNT if own.name in SPARSE else SOME)
         assert own.local.sqnr_db == pytest.approx(expected.local.sqnr_db, abs=1.0), "two thirds of the samples"
         assert own.range is None or own.range.histogram is None
     worst = min(harmed.measurement.records, key=lambda record: record.local.sqnr_db)
     [after] = [record for record in found.records if record.name == worst.name]
     assert after.local.sqnr_db > worst.local.sqnr_db + 10.0
+
+
+@pytest.mark.parametrize("options", [replace(QUICK, full_losses=True), QUICK])
+def test_all_samples_where_the_untreated_network_was_measured_on_all(options: DiagnoseOptions) -> None:
+    """With all losses; and where fewer samples would not give a layer enough values."""
+    with pytest.MonkeyPatch.context() as patch:
+        if options.full_losses:
+            patch.setattr("qdiag.simulate.layerwise.samples.LEAST_VALUES", 5000)
+        found = diagnose_subject(subject_of(net_of()), datasets(), TF_UINT8, options)
+    assert found.repaired_network is not None
+    assert found.measurement.layer_sample_count is None and found.repaired_network.sample_count == COUNT
+    counts = [record.local.count for record in found.repaired_network.records]
+    assert counts == [record.local.count for record in found.measurement.records]
 
 
 def test_all_samples_where_everything_is_asked_for(harmed: Diagnosis) -> None:

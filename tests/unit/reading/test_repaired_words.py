@@ -5,7 +5,7 @@ from dataclasses import replace
 from qdiag.core.diagnosis import Diagnosis, RepairedNetwork
 from qdiag.core.measures.records import LayerErrorSums
 from qdiag.reading.diagnosis import read
-from qdiag.reading.layers.repaired import repaired_words
+from qdiag.reading.layers.repaired import repaired_words, table_words
 from qdiag.reading.statements.diagnosis import diagnosis_statements
 from tests.diagnoses import diagnosis, healthy_diagnosis
 
@@ -57,14 +57,21 @@ def test_the_sentence_has_its_proof() -> None:
     assert said.proofs == ("/repaired_network",)
 
 
-def test_layers_are_compared_on_the_samples_of_the_repaired_network() -> None:
-    """A layer with few values has two figures, and that of all samples is not put beside that of some."""
-    before = diagnosis()
-    weakest = min(before.measurement.records, key=lambda record: record.local.sqnr_db)
-    of_few = replace(weakest.local, error_sq_sum=weakest.local.error_sq_sum / 2)
-    records = tuple(
-        replace(record, on_fewer=LayerErrorSums(of_few, record.propagated)) if record is weakest else record
-        for record in before.measurement.records
+def test_layers_with_few_values_are_said_to_be_of_all_samples() -> None:
+    """There local figures are those of all samples before and after, as the sentence and the tables say."""
+    first, *others = network().records
+    of_few = LayerErrorSums(first.local, first.propagated)
+    found = replace(network(), records=(replace(first, on_fewer=of_few), *others))
+    assert repaired_words(with_network(diagnosis(), found)).startswith(
+        "After these repairs, on 32 of 500 samples (1 layer with few values on all), the local SQNR changes from"
     )
-    words = repaired_words(replace(before, measurement=replace(before.measurement, records=records)))
-    assert f"changes from {of_few.sqnr_db:.1f} to" in words and of_few.sqnr_db - weakest.local.sqnr_db > 3.0
+
+
+def test_tables_say_on_how_many_samples_layers_were_measured() -> None:
+    before = diagnosis()
+    assert "Measured" not in table_words(before) and "network, on 32 of 500 samples." in table_words(before)
+    some = replace(before, measurement=replace(before.measurement, layer_sample_count=32))
+    assert table_words(some).endswith("of the layer in the repaired network. Measured on 32 of 500 samples.")
+    assert table_words(with_network(some, None)).endswith("alone would give. Measured on 32 of 500 samples.")
+    whole = with_network(some, replace(network(), sample_count=500))
+    assert table_words(whole).endswith("in the repaired network, on all samples. Measured on 32 of 500 samples.")

@@ -10,6 +10,7 @@ from qdiag.core.causes.ranking import Harm
 from qdiag.core.causes.score import FloatCost
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.operations.model_check import ModelCheck
+from qdiag.core.measures.records import LayerErrorSums
 from qdiag.core.measures.task import TOP_1, Interval, PairedCounts
 from qdiag.pipeline.notes import sample_notes
 from qdiag.reading.diagnosis import read
@@ -170,6 +171,11 @@ def test_a_layer_behind_an_exact_input_is_not_set_against_it_in_decibels() -> No
     said = [propagated_words(measurement(records), layer_rows(records)) for records in (exact, close)]
     start = "Propagated SQNR first falls below 20 dB at layer 6: 9.0 dB, "
     assert said == [f"{start}although what feeds it is exact.", f"{start}31.0 dB below what feeds it."]
+    below = f"{start}31.0 dB below what feeds it"
+    first, second = close
+    few = replace(second, on_fewer=LayerErrorSums(second.local, second.propagated))
+    some = replace(measurement((first, few)), layer_sample_count=64)
+    assert propagated_words(some, layer_rows(some.records)) == f"{below} on 64 samples, where both were measured."
     assert weakest_words(layer_rows(close)).startswith("The lowest local SQNR is 8.0 dB, at layer 6")
 
 

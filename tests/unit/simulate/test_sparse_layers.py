@@ -157,7 +157,6 @@ def test_every_kind_of_network_with_half_of_its_layers_sparse(
     sparse = sparse_layers(case, "facts")
     found, whole, some = (Session().measure(one, depth) for one, depth in measurements(case))
     assert repr((found.outputs, found.task)) == repr((whole.outputs, whole.task))
-    assert found.sparse_layer_count == len(sparse & of_layers(found).keys()) and whole.sparse_layer_count == 0
     seen, of_all, of_some = of_layers(found), of_layers(whole), of_layers(some)
     assert_errors_on_fewer(found, some, sparse)
     assert {name: repr(row) for name, row in seen.items()} == {
@@ -183,6 +182,17 @@ def test_no_sample_runs_twice_and_held_outputs_change_nothing(case: Case, monkey
     assert sum(ran) == COUNT + 64
 
 
+def test_what_an_earlier_pass_left_is_no_reason_to_look_away(case: Case) -> None:
+    """Outputs of all batches are held then, and layers with few values have still to be seen in each of them."""
+    session = Session()
+    found = session.measure(case, "facts")
+    assert repr(session.measure(case, "facts")) == repr(found)
+    scored = Session()
+    scored.score([case], "score", keeps=True)
+    assert of_layers(scored.measure(case, "facts")).keys() == of_layers(found).keys()
+    assert repr(of_layers(scored.measure(case, "facts"))) == repr(of_layers(found))
+
+
 def test_layers_whose_samples_are_on_another_axis_count_alike_whatever_the_batch_size() -> None:
     torch.manual_seed(0)
     own = KINDS["vit_multihead"]
@@ -202,7 +212,7 @@ def test_a_gpu_gives_the_same_layers_on_the_same_samples(case: Case) -> None:
     found = Session().measure(case, "facts")
     with as_on_a_gpu():
         other = Session().measure(case, "facts")
-    assert (other.layer_sample_count, other.sparse_layer_count) == (found.layer_sample_count, found.sparse_layer_count)
+    assert other.layer_sample_count == found.layer_sample_count
     assert other.mac_counts == found.mac_counts
     for one, same in zip(found.records, other.records, strict=True):
         assert same.local.count == one.local.count and same.clipped_count == one.clipped_count
@@ -219,3 +229,29 @@ def test_a_gpu_gives_the_same_layers_on_the_same_samples(case: Case) -> None:
                 facts.measured_range.min,
                 facts.measured_range.max,
             )
+
+
+def test_two_threads_see_the_same(case: Case) -> None:
+    found = Session().measure(case, "facts")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        other = Session().measure(case, "facts")
+    finally:
+        torch.set_num_threads(before)
+    assert repr(other) == repr(found)
+
+
+def test_every_value_counts_for_how_many_a_layer_has() -> None:
+    """Rounded up where it decides how many samples are enough; NaN and Inf are values too."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(300, 156), nn.ReLU(), nn.Linear(156, 200)).eval()
+    data = batches_from(torch.randn(200, 300, generator=torch.Generator().manual_seed(0)), 1)
+    case = open_test_case(net, data)
+    assert layer_samples(case, "facts") == 65 == math.ceil(10_000 / 156)
+    seen = dict(case.observations)
+    for name, one in seen.items():
+        whole = one.statistics.range
+        half = replace(whole, count=whole.count // 2, nonfinite_count=whole.count - whole.count // 2)
+        seen[name] = replace(one, statistics=replace(one.statistics, range=half))
+    assert layer_samples(replace(case, observations=seen), "facts") == 65

@@ -2,12 +2,16 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 import qdiag
+from qdiag.batches import Batches
+from qdiag.distributed.batch_sizes import batch_count, samples_before
 from qdiag.loaders.data.sources import batches_from
 from qdiag.simulate.case import on_some
-from qdiag.simulate.passes.spread import SpreadBatches, spread_over
+from qdiag.simulate.passes.spread import SpreadBatches, some_of, spread_over
 from tests.cases import open_test_case
 
 IMAGES = torch.arange(200, dtype=torch.float32).view(100, 2)
@@ -35,6 +39,38 @@ def test_they_are_the_stored_batches_and_samples_keep_their_names() -> None:
     assert some.sample_count == sum(batch.sample_count for batch in found) == 24
     assert some.name(0) == data.name(0) and some.name(9) == data.name(33)
     assert some.digest() != data.digest() != SpreadBatches(data, 40).digest()
+
+
+def uneven(*sizes: int) -> Batches:
+    """Batches as a loader makes them, whose samples are their numbers."""
+    starts = [sum(sizes[:i]) for i in range(len(sizes))]
+    return batches_from([IMAGES[start : start + size] for start, size in zip(starts, sizes, strict=True)])
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=11), st.integers(1, 60))
+def test_of_batches_of_many_sizes_as_many_are_taken_as_hold_the_samples(sizes: list[int], samples: int) -> None:
+    data = uneven(*sizes)
+    chosen = spread_over(data, samples)
+    held = sum(sizes[number] for number in chosen)
+    assert held >= samples or len(chosen) == len(sizes)
+    if any(size < max(sizes) for size in sizes[:-1]):
+        assert spread_over(data, max(samples // 2, 1)) <= chosen
+    some = SpreadBatches(data, samples)
+    found = [int(sample[0]) // 2 for batch in some for sample in batch.args[0]]
+    assert some.sample_count == held == len(found)
+    assert [some.name(i) for i in range(held)] == [data.name(number) for number in found]
+    assert (some_of(data, samples) is data) == (len(chosen) == len(sizes))
+    assert batch_count(some) == len(chosen) == len(list(some))
+    assert [samples_before(data, i) for i in range(len(sizes) + 1)] == [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+
+
+def test_what_is_told_of_batches_of_many_sizes_is_what_was_measured() -> None:
+    """A hundred batches of one sample and one of fifty: three batches would hold all samples if all were as large."""
+    deep = nn.Sequential(nn.Linear(2, 400), nn.ReLU(), nn.Linear(400, 2)).eval()
+    data = [torch.randn(size, 2, generator=torch.Generator().manual_seed(size)) for size in (1,) * 100 + (50,)]
+    found = qdiag.measure(deep, data, task="none")
+    counts = {record.local.count // record.output_shape[0] for record in found.records if record.on_fewer is None}
+    assert counts == {found.layer_sample_count} and 32 <= (found.layer_sample_count or 0) < 150
 
 
 def test_a_case_on_some_is_the_case_itself_where_these_are_all() -> None:
@@ -68,7 +104,8 @@ def test_losses_and_layers_say_on_how_many_they_were_measured(deep: nn.Module, i
     assert sweep.estimate_sample_count == (192 if is_exhaustive else 16)
     assert {point.score.task.sample_count for point in found.bits if point.bits != 8} == {192 if is_exhaustive else 64}
     assert ("other widths were measured on 64 of 192 samples" in found.notes) == (not is_exhaustive)
-    few = "outputs, the task and 1 layer with few values were measured on all of 192 samples, the other layers on 64"
+    apart = "outputs, the task and 1 layer with few values (26) on all of them"
+    few = f"layers were measured on 64 of 192 samples; {apart}"
     seen = found.measurement
     assert seen.layer_sample_count == (None if is_exhaustive else 64) and (few in seen.notes) == (not is_exhaustive)
     count = 192 if is_exhaustive else 64

@@ -69,6 +69,15 @@ def test_a_drop_is_taken_between_figures_of_the_same_samples() -> None:
     of_few = LayerErrorSums(sums(40.0), sums(30.0))
     rows = layer_rows([first, replace(second, on_fewer=of_few)])
     assert rows[1].drop_db == pytest.approx(first.propagated.sqnr_db - 30.0)
-    assert rows[1].propagated_db == second.propagated.sqnr_db
+    assert rows[1].propagated_db == second.propagated.sqnr_db and rows[1].is_drop_on_fewer
     rows = layer_rows([replace(first, on_fewer=of_few), second])
     assert rows[1].drop_db == pytest.approx(30.0 - second.propagated.sqnr_db)
+    assert not rows[1].is_drop_on_fewer, "what stands beside it is of the same samples"
+
+
+def test_of_layers_that_were_all_measured_on_more_samples_it_is_that_of_these() -> None:
+    first, second, *_ = small_records()
+    of_few = LayerErrorSums(sums(40.0), sums(30.0))
+    rows = layer_rows([replace(first, on_fewer=of_few), replace(second, on_fewer=of_few)])
+    assert rows[1].drop_db == pytest.approx(first.propagated.sqnr_db - second.propagated.sqnr_db)
+    assert not rows[1].is_drop_on_fewer

@@ -1,8 +1,34 @@
 """On how many samples, and on how many layers, what was not measured in full was measured."""
 
+from collections.abc import Mapping, Sequence
+
+from qdiag.core.causes.score import Score
+from qdiag.core.diagnosis import BitsPoint
 from qdiag.core.measures.measurement import Measurement
+from qdiag.core.measures.records import OpRecord
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.reading.words.numbers import count_noun
+from qdiag.reading.words.task.figures import reference_words
+
+
+def on_words(few: int, whole: int, records: Sequence[OpRecord]) -> str:
+    """`on 64 of 400 samples`, or `on 64 of 400 samples (2 layers with few values on all)`; empty where these are all.
+
+    Args:
+        few: samples on which most layers were measured. records: of all layers.
+    """
+    if few >= whole:
+        return ""
+    sparse = sum(record.on_fewer is not None for record in records)
+    on_all = f" ({count_noun(sparse, 'layer')} with few values on all)" if sparse else ""
+    return f"on {few} of {count_noun(whole, 'sample')}{on_all}"
+
+
+def layers_on(measurement: Measurement) -> str:
+    """On how many samples layers were measured; empty where all were on all of them."""
+    whole = measurement.data.measured_count
+    few = measurement.layer_sample_count
+    return on_words(few if few is not None else whole, whole, measurement.records)
 
 
 def losses_on(measurement: Measurement) -> str:
@@ -24,7 +50,9 @@ def sweep_words(sweep: Sensitivity) -> str:
     whole = sweep.quantized.task.sample_count
     counts = {row.alone.task.sample_count for row in sweep.most_sensitive if row.alone is not None}
     few = [count for count in counts if count < whole]
-    on = f" on {min(few)} of {count_noun(whole, 'sample')}" if few else ""
+    scores = [row.alone for row in sweep.most_sensitive if row.alone is not None]
+    there = next((float_there(score) for score in scores if few and score.task.sample_count == min(few)), "")
+    on = f" on {min(few)} of {count_noun(whole, 'sample')}{there}" if few else ""
     if not sweep.estimated_count:
         return f"Measured{on}." if on else ""
     measured, left = len(sweep.most_sensitive), count_noun(sweep.estimated_count, "layer")
@@ -34,3 +62,23 @@ def sweep_words(sweep: Sensitivity) -> str:
         f"{measured} layers were measured{on}: those that the estimate{behind} puts on top, and some drawn at random. "
         f"Of {left} there is the estimate alone."
     )
+
+
+def is_on_few(sweep: Sensitivity) -> bool:
+    """Some layers were measured on fewer samples than the whole quantized network."""
+    scores = [row.alone for row in sweep.rows if row.alone is not None]
+    return any(score.task.sample_count < sweep.quantized.task.sample_count for score in scores)
+
+
+def bits_sample_counts(bits: Sequence[BitsPoint]) -> Mapping[int, int]:
+    """On how many samples each width was measured; empty where all were on the same number."""
+    counts = {point.bits: point.score.task.sample_count for point in bits}
+    return counts if len(set(counts.values())) > 1 else {}
+
+
+def float_there(score: Score) -> str:
+    """` (float network: 84.4 % top-1)`, of the samples of a score; empty where that follows from how it is judged."""
+    judged = score.task.judged
+    if judged is None or judged.criterion.is_against_float:
+        return ""
+    return f" (float network: {reference_words(judged)})"

@@ -11,11 +11,12 @@ from torch import Tensor
 from qdiag.batches import Batches
 from qdiag.core.by_identity import ByIdentity
 from qdiag.core.measures.measurement import OutputRecord
+from qdiag.distributed.batch_sizes import batch_count
 from qdiag.distributed.processes import ONE, Processes
 from qdiag.plan import QuantPlan
 from qdiag.simulate.passes.network import Network
 from qdiag.simulate.passes.sinks import Outputs
-from qdiag.simulate.passes.spread import SpreadBatches, identity, spread_over
+from qdiag.simulate.passes.spread import SpreadBatches, identity
 
 MOST_BYTES = 1 << 26
 """For the outputs of all networks and batches; what does not fit is computed anew in each pass."""
@@ -51,14 +52,14 @@ class KeptOutputs:
 
     def get(self, position: int) -> Outputs | None:
         """Of the batch at this position of the pass; None where it is not held."""
-        return self._held.get(self._number(position))
+        return self._held.get(self.number(position))
 
     def keep(self, position: int, outputs: Outputs) -> None:
         """Holds the outputs of a batch, where there is room."""
         size = _bytes(outputs)
         if size <= self._room[0]:
             self._room[0] -= size
-            self._held[self._number(position)] = tuple(
+            self._held[self.number(position)] = tuple(
                 x.detach().clone() if isinstance(x, Tensor) else x for x in outputs
             )
 
@@ -67,7 +68,8 @@ class KeptOutputs:
         if self._numbers is None and not self._ends:
             self._ends.append(count)
 
-    def _number(self, position: int) -> int:
+    def number(self, position: int) -> int:
+        """Of the batch at this position of the pass, in the whole data set."""
         return self._start + position if self._numbers is None else self._numbers[position]
 
 
@@ -93,7 +95,7 @@ class ReferenceOutputs:
         _, held, ends = rows[identity(whole)]
         if processes.count == 1:
             return KeptOutputs(held, ends, numbers, self._room)
-        own = processes.share(-(-batches.sample_count // max(batches.batch_size, 1))) or range(1)
+        own = processes.share(batch_count(batches)) or range(1)
         if numbers is not None:
             return KeptOutputs(held, ends, numbers[own.start : own.stop], self._room)
         return KeptOutputs(held, ends, None, self._room, own.start)
@@ -119,9 +121,9 @@ class ScoredBatches:
         whole, numbers = _numbered(batches)
         rows = self._known.once(plan, dict)
         _, known = rows.setdefault(identity(whole), (whole, set()))
-        new = set(range(_count(whole)) if numbers is None else numbers) - known
+        new = set(range(batch_count(whole)) if numbers is None else numbers) - known
         known |= new
-        taken = sum(output.error.count for output in outputs) * _VALUE_BYTES * len(new) / max(_count(batches), 1)
+        taken = sum(output.error.count for output in outputs) * _VALUE_BYTES * len(new) / max(batch_count(batches), 1)
         self._left[0] -= taken
         weakref.finalize(plan, _add, self._left, taken)
 
@@ -129,18 +131,14 @@ class ScoredBatches:
         """All batches of a data set, or of some of it, were noted."""
         whole, numbers = _numbered(batches)
         row = (self._known.get(plan) or {}).get(identity(whole))
-        return row is not None and row[1].issuperset(range(_count(whole)) if numbers is None else numbers)
+        return row is not None and row[1].issuperset(range(batch_count(whole)) if numbers is None else numbers)
 
 
 def _numbered(batches: Batches) -> tuple[Batches, list[int] | None]:
     """The whole data set, and the numbers of these batches in it; None for all."""
     if isinstance(batches, SpreadBatches):
-        return batches.inner, sorted(spread_over(batches.inner, batches.most))
+        return batches.inner, batches.numbers
     return batches, None
-
-
-def _count(batches: Batches) -> int:
-    return -(-batches.sample_count // max(batches.batch_size, 1))
 
 
 def _bytes(outputs: Outputs) -> int:

@@ -1,6 +1,6 @@
 """What lanes gave for each batch, kept so that no sample runs twice where the same networks are scored on more."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ class LaneOutputs:
 
     Attributes:
         by_lane: what is held of each lane that receives outputs. reference: the same of the float network.
-        is_read: batches whose outputs are all held are not run again.
+        is_read: batches whose outputs are all held are not run again; of these `numbers`, where not of all.
         is_kept: new outputs are held.
     """
 
@@ -25,16 +25,18 @@ class LaneOutputs:
     reference: KeptOutputs
     is_read: bool = True
     is_kept: bool = True
+    numbers: Container[int] | None = None
 
     @property
     def is_complete(self) -> bool:
         """No batch has to run."""
         held = [self.reference, *self.by_lane.values()]
-        return self.is_read and all(one.is_complete for one in held)
+        return self.is_read and self.numbers is None and all(one.is_complete for one in held)
 
     def get(self, position: int) -> Outputs | None:
         """The outputs of all lanes for the batch at this position of the pass; None where one is not held."""
-        if not self.is_read or self.reference.get(position) is None:
+        is_read = self.is_read and (self.numbers is None or self.reference.number(position) in self.numbers)
+        if not is_read or self.reference.get(position) is None:
             return None
         rows = {lane: kept.get(position) for lane, kept in self.by_lane.items()}
         held = {lane: row for lane, row in rows.items() if row is not None}

@@ -5,6 +5,7 @@ from functools import partial
 
 from qdiag.batches import Batch, Batches
 from qdiag.core.progress import Progress
+from qdiag.distributed.batch_sizes import batch_count, samples_before
 from qdiag.distributed.collector import Collector
 from qdiag.distributed.divided import divided
 from qdiag.distributed.processes import ONE, Processes
@@ -80,7 +81,6 @@ def _collected(batch: Batch, known: Outputs | None, given: Outputs | None, runne
 
 def _first(batches: Batches, processes: Processes) -> tuple[int, int]:
     """Numbers of the first batch that this process runs, and of its first sample."""
-    size = max(batches.batch_size, 1)
-    own = processes.share(-(-batches.sample_count // size)) if processes.count > 1 else range(0)
+    own = processes.share(batch_count(batches)) if processes.count > 1 else range(0)
     first = own.start if own else 0
-    return first, first * size
+    return first, samples_before(batches, first)

@@ -12,6 +12,7 @@ import torch
 
 from qdiag.batches import Batch, Batches
 from qdiag.core.progress import Progress
+from qdiag.distributed.batch_sizes import batch_count
 from qdiag.distributed.threads import by_turns
 from qdiag.simulate.passes.batchwise.counted import count_operations
 from qdiag.simulate.passes.batchwise.heads import Heads
@@ -37,8 +38,7 @@ class _Done:
 
 def thread_count(runner: LaneRunner, heads: Heads, batches: Batches) -> int:
     """How many threads can take batches; 1 where operations or collectors do not fit threads."""
-    count = -(-batches.sample_count // max(batches.batch_size, 1))
-    most = min(MOST_THREADS, torch.get_num_threads(), count)
+    most = min(MOST_THREADS, torch.get_num_threads(), batch_count(batches))
     return most if most > 1 and runner.fits_threads and heads.fits_threads else 1
 
 
