@@ -20,7 +20,7 @@ from qdiag.reading.words.layers import other_widths_words
 from qdiag.reading.words.network_end import network_end_words
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.task.figures import float_level, level
-from qdiag.reading.words.task.sample_counts import bits_sample_counts, sweep_words
+from qdiag.reading.words.task.sample_counts import bits_sample_counts, is_on_few, sweep_words
 from qdiag.writers.html.deployed_view import DeployedView, deployed_view
 from qdiag.writers.html.filters import capitalize_first
 from qdiag.writers.html.layer_view import LayerView, layer_views
@@ -106,6 +106,20 @@ class RunView:
     def level(self, score: Score) -> float:
         """By what the network is judged."""
         return level(score, self.criterion)
+
+    def float_level(self, score: Score) -> float:
+        """The same of the float network, on the samples of the score."""
+        return float_level(score.task, self.criterion)
+
+    @property
+    def is_against_labels(self) -> bool:
+        """The float network can be wrong too."""
+        return self.criterion is not None and not self.criterion.is_against_float
+
+    @property
+    def is_swept_on_few(self) -> bool:
+        """Layers were measured on fewer samples than the network."""
+        return self.diagnosis.sensitivity is not None and is_on_few(self.diagnosis.sensitivity)
 
     @property
     def other_widths(self) -> str:

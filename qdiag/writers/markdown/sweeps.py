@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
+from qdiag.core.measures.task import Criterion
 from qdiag.reading.diagnosis import Reading
 from qdiag.reading.words.causes import score_words
 from qdiag.reading.words.deployed.file import deployed_lines
@@ -13,7 +15,7 @@ from qdiag.reading.words.numbers import significant
 from qdiag.reading.words.size import size_words
 from qdiag.reading.words.stored_ranges import stored_range_lines
 from qdiag.reading.words.task.choice import judged_words
-from qdiag.reading.words.task.figures import WEAKEST_SQNR, level, value_words
+from qdiag.reading.words.task.figures import WEAKEST_SQNR, float_level, level, value_words
 from qdiag.reading.words.task.sample_counts import bits_sample_counts, is_on_few, sweep_words
 from qdiag.writers.markdown.text import PictureLink, code, pictures_of, section, table, text
 
@@ -33,6 +35,7 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
             code(row.layer),
             text(score_words(row.alone, criterion)) if row.alone else "",
             *((text(score_words(row.all_but, criterion)) if row.all_but else "",) if has_all_but else ()),
+            *(_samples(row.alone, criterion) if is_on_few(sweep) else ()),
             significant(row.fisher) if not math.isnan(row.fisher) else "",
         )
         for row in sweep.most_sensitive[:_ROWS]
@@ -50,9 +53,22 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
             f" The estimate from one backward pass (Fisher) orders the layers with a rank correlation of "
             f"{sweep.fisher_rank_correlation:.2f} to what was measured."
         )
-    own = ("all but this layer",) if has_all_but else ()
+    own = [*(["all but this layer"] if has_all_but else []), *(_sample_columns(criterion) if is_on_few(sweep) else [])]
     header = ("layer", "this layer alone", *own, "Fisher estimate #")
     return section("Sensitivity", intro, table(header, rows), *pictures_of(links, "sensitivity"))
+
+
+def _sample_columns(criterion: Criterion | None) -> list[str]:
+    there = ["float network on these #"] if criterion is not None and not criterion.is_against_float else []
+    return ["samples #", *there]
+
+
+def _samples(score: Score | None, criterion: Criterion | None) -> list[str]:
+    """On how many samples a layer was measured, and what the float network has on these."""
+    if score is None:
+        return [""] * len(_sample_columns(criterion))
+    cells = [f"{score.task.sample_count:,}", text(value_words(criterion, float_level(score.task, criterion)))]
+    return cells[: len(_sample_columns(criterion))]
 
 
 def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:

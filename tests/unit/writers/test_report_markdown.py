@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from qdiag.core.causes.harm import harm_of
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.measurement import OutputRecord
@@ -139,6 +140,38 @@ def test_what_was_not_done_is_not_claimed() -> None:
     around = whole.split("## Scheme changes")[1].split("```")[1].splitlines()
     begun = [line[0] for line in around[1:] if not line.startswith("    ")]  # not what goes on
     assert begun == ["#", "q"] * (len(begun) // 2)
+
+
+def on_some_samples(found: Diagnosis) -> Diagnosis:
+    """The first layer was measured on 32 samples by itself, and the network at the first of other widths on 64."""
+    assert found.sensitivity is not None
+
+    def on(score: Score, count: int) -> Score:
+        return replace(score, task=replace(score.task, sample_count=count))
+
+    first, *rows = found.sensitivity.most_sensitive
+    assert first.alone is not None
+    few = replace(found.sensitivity, rows=(replace(first, alone=on(first.alone, 32)), *rows))
+    point, *points = found.bits
+    return replace(found, sensitivity=few, bits=(replace(point, score=on(point.score, 64)), *points))
+
+
+def test_sweeps_say_on_how_many_samples_where_these_differ() -> None:
+    """And what the float network has on these, where it can be wrong as well."""
+    whole, some = diagnosis(), on_some_samples(diagnosis())
+    report = markdown_report(some)
+    first = some.sensitivity.most_sensitive[0].layer if some.sensitivity is not None else ""
+    (row,) = [line for line in report.split("## Sensitivity")[1].splitlines() if line.startswith(f"| `{first}` |")]
+    assert "| 32 | 76.4 % |" in row and "With everything quantized, on all samples: " in report
+    assert "on 32 of 500 samples at least" in report
+    assert "| samples | float network on these |" in report and "| weakest output SQNR | samples |" in report
+    plain = markdown_report(whole)
+    assert "float network on these" not in plain and "| weakest output SQNR | samples |" not in plain
+    page = html_report(some)
+    assert "Float network there</th>" in page and 'class="n">Samples</th>' in page.split("<h2>Bits</h2>")[1]
+    assert 'class="n">Samples</th>' not in html_report(whole)
+    unlabelled = on_some_samples(unlabelled_diagnosis())
+    assert "| samples |" in markdown_report(unlabelled) and "float network on these" not in markdown_report(unlabelled)
 
 
 def test_a_refused_repair_is_a_row_with_its_reason() -> None:

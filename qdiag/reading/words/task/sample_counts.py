@@ -48,11 +48,11 @@ def losses_on(measurement: Measurement) -> str:
 def sweep_words(sweep: Sensitivity) -> str:
     """Which layers were measured, and on how much; empty where all were, on all samples."""
     whole = sweep.quantized.task.sample_count
-    counts = {row.alone.task.sample_count for row in sweep.most_sensitive if row.alone is not None}
-    few = [count for count in counts if count < whole]
     scores = [row.alone for row in sweep.most_sensitive if row.alone is not None]
-    there = next((float_there(score) for score in scores if few and score.task.sample_count == min(few)), "")
-    on = f" on {min(few)} of {count_noun(whole, 'sample')}{there}" if few else ""
+    least = min((score.task.sample_count for score in scores), default=whole)
+    are_same = all(score.task.sample_count == least for score in scores)
+    there = float_there(scores[0]) if scores and are_same else " at least"
+    on = f" on {least} of {count_noun(whole, 'sample')}{there}" if least < whole else ""
     if not sweep.estimated_count:
         return f"Measured{on}." if on else ""
     measured, left = len(sweep.most_sensitive), count_noun(sweep.estimated_count, "layer")
