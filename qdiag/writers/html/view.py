@@ -20,7 +20,7 @@ from qdiag.reading.words.layers import other_widths_words
 from qdiag.reading.words.network_end import network_end_words
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.task.figures import float_level, level
-from qdiag.reading.words.task.sample_counts import bits_sample_counts, is_on_few, sweep_words
+from qdiag.reading.words.task.sample_counts import bits_sample_counts, is_on_few, layers_on, sweep_words
 from qdiag.writers.html.deployed_view import DeployedView, deployed_view
 from qdiag.writers.html.filters import capitalize_first
 from qdiag.writers.html.layer_view import LayerView, layer_views
@@ -135,6 +135,11 @@ class RunView:
     def bits_sample_counts(self) -> Mapping[int, int]:
         """On how many samples each width was measured, where these differ."""
         return bits_sample_counts(self.diagnosis.bits)
+
+    @property
+    def layers_on(self) -> str:
+        """On how many samples layers were measured, where not on all."""
+        return layers_on(self.diagnosis.measurement)
 
     def bits_bar(self, point: BitsPoint) -> float:
         """Length of the bar, in percent."""

@@ -170,6 +170,9 @@ def test_sweeps_say_on_how_many_samples_where_these_differ() -> None:
     page = html_report(some)
     assert "Float network there</th>" in page and 'class="n">Samples</th>' in page.split("<h2>Bits</h2>")[1]
     assert 'class="n">Samples</th>' not in html_report(whole)
+    few = replace(whole, measurement=replace(whole.measurement, layer_sample_count=64))
+    assert "higher is better, measured on 64 of 500 samples.<span" in html_report(few)
+    assert "higher is better.<span" in page
     unlabelled = on_some_samples(unlabelled_diagnosis())
     assert "| samples |" in markdown_report(unlabelled) and "float network on these" not in markdown_report(unlabelled)
 
