@@ -33,10 +33,9 @@ def samples_before(batches: Batches, number: int) -> int:
     return min(number * max(batches.batch_size, 1), batches.sample_count)
 
 
-def uneven(sizes: Sequence[int]) -> Sequence[int] | None:
-    """Themselves, where others than the last one are smaller than the largest; None where they are not."""
-    largest = max(sizes, default=0)
-    return sizes if any(size < largest for size in sizes[:-1]) else None
+def uneven(sizes: Sequence[int], full: int) -> Sequence[int] | None:
+    """Themselves, where others than the last one are smaller than a full batch; None where they are not."""
+    return sizes if any(size < full for size in sizes[:-1]) else None
 
 
 def place_of(batches: Batches, numbers: Sequence[int], position: int) -> int:

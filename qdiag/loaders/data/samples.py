@@ -130,7 +130,7 @@ class Selection:
     def batch_sizes(self) -> Sequence[int] | None:
         """See `qdiag.distributed.batch_sizes`; a part of a source that makes its own batches comes in full ones."""
         sizes: Sequence[int] = getattr(self.samples, "sizes", ())
-        return uneven(sizes) if sizes and len(self.indices) == self.samples.sample_count else None
+        return uneven(sizes, self.batch_size) if sizes and len(self.indices) == self.samples.sample_count else None
 
     @property
     def is_labelled(self) -> bool:

@@ -73,7 +73,7 @@ class SpreadBatches(RewrittenBatches):
     def batch_sizes(self) -> Sequence[int] | None:
         """See `qdiag.distributed.batch_sizes`."""
         sizes: Sequence[int] | None = getattr(self.inner, "batch_sizes", None)
-        return uneven([sizes[number] for number in self.numbers]) if sizes is not None else None
+        return uneven([sizes[i] for i in self.numbers], self.batch_size) if sizes is not None else None
 
     def name(self, position: int) -> str:
         """That of the stored sample."""

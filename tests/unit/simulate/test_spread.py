@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -47,6 +47,7 @@ def uneven(*sizes: int) -> Batches:
     return batches_from([IMAGES[start : start + size] for start, size in zip(starts, sizes, strict=True)])
 
 
+@example([1, 1, 1, 2], 2)
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=11), st.integers(1, 60))
 def test_of_batches_of_many_sizes_as_many_are_taken_as_hold_the_samples(sizes: list[int], samples: int) -> None:
     data = uneven(*sizes)
