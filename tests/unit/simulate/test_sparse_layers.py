@@ -18,6 +18,7 @@ from qdiag.loaders.data.sources import batches_from
 from qdiag.simulate.case import Case, on_some
 from qdiag.simulate.facts.observer import FactObserver
 from qdiag.simulate.layerwise.measure import Measured
+from qdiag.simulate.layerwise.observers import PairedObservers
 from qdiag.simulate.layerwise.samples import Depth, layer_samples, sparse_layers
 from qdiag.simulate.passes.batchwise.kept_outputs import ReferenceOutputs
 from qdiag.simulate.passes.lanes import REFERENCE, Lane
@@ -255,3 +256,12 @@ def test_every_value_counts_for_how_many_a_layer_has() -> None:
         half = replace(whole, count=whole.count // 2, nonfinite_count=whole.count - whole.count // 2)
         seen[name] = replace(one, statistics=replace(one.statistics, range=half))
     assert layer_samples(replace(case, observations=seen), "facts") == 65
+
+
+def test_every_observer_is_given_what_was_seen_later(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, later = (PairedObservers(case, "facts", {}) for _ in range(2))
+    given = list[object]()
+    for observer in own.all:
+        monkeypatch.setattr(observer, "merge", given.append)
+    own.merge(later)
+    assert given == later.all and len(given) == 7
