@@ -59,7 +59,7 @@ def sensitivity_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> s
 
 
 def _sample_columns(criterion: Criterion | None) -> list[str]:
-    there = ["float network on these #"] if criterion is not None and not criterion.is_against_float else []
+    there = ["float network, same samples #"] if criterion is not None and not criterion.is_against_float else []
     return ["samples #", *there]
 
 

@@ -164,17 +164,17 @@ def test_sweeps_say_on_how_many_samples_where_these_differ() -> None:
     (row,) = [line for line in report.split("## Sensitivity")[1].splitlines() if line.startswith(f"| `{first}` |")]
     assert "| 32 | 76.4 % |" in row and "With everything quantized, on all samples: " in report
     assert "on 32 of 500 samples at least" in report
-    assert "| samples | float network on these |" in report and "| weakest output SQNR | samples |" in report
+    assert "| samples | float network, same samples |" in report and "| weakest output SQNR | samples |" in report
     plain = markdown_report(whole)
-    assert "float network on these" not in plain and "| weakest output SQNR | samples |" not in plain
+    assert "float network, same samples" not in plain and "| weakest output SQNR | samples |" not in plain
     page = html_report(some)
-    assert "Float network there</th>" in page and 'class="n">Samples</th>' in page.split("<h2>Bits</h2>")[1]
+    assert "Float network, same samples</th>" in page and 'class="n">Samples</th>' in page.split("<h2>Bits</h2>")[1]
     assert 'class="n">Samples</th>' not in html_report(whole)
     few = replace(whole, measurement=replace(whole.measurement, layer_sample_count=64))
     assert "higher is better, measured on 64 of 500 samples.<span" in html_report(few)
     assert "higher is better.<span" in page
     unlabelled = on_some_samples(unlabelled_diagnosis())
-    assert "| samples |" in markdown_report(unlabelled) and "float network on these" not in markdown_report(unlabelled)
+    assert "| samples |" in markdown_report(unlabelled) and "float network, same samples" not in markdown_report(unlabelled)
 
 
 def test_a_refused_repair_is_a_row_with_its_reason() -> None:
