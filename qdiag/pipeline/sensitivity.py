@@ -61,7 +61,7 @@ def sensitivity_of(
         SimulationError: an operation failed, or nothing but the estimate is wanted and no gradient passes.
     """
     case, part = experiment.case, options.part
-    fisher, notes = dict[str, float](), tuple[str, ...]()
+    fisher, notes, on_fewer = dict[str, float](), tuple[str, ...](), tuple[Score, ...]()
     looked_at = case if options.is_exhaustive else on_some(case, ESTIMATE_SAMPLES)
     try:
         fisher = dict(fisher_scores(session, part_only(looked_at, part)))
@@ -78,7 +78,7 @@ def sensitivity_of(
             whole = case if part == "both" else part_only(case, part)
             quantized = session.score([whole], "quantized network")[0][0].score
         if options.with_exact:
-            rows = _partial_sweep(session, case, options, fisher, quantized)
+            rows, on_fewer = _partial_sweep(session, case, options, fisher, quantized)
     rows = tuple(replace(row, fisher=fisher.get(row.layer, math.nan)) for row in rows)
     # a low SQNR is bad and a high estimate is bad, so the sign turns
     levels = [-row.alone.output_sqnr_db if row.alone is not None else math.nan for row in rows]
@@ -95,13 +95,15 @@ def sensitivity_of(
         notes=notes,
         size=network_size(case),
         estimate_sample_count=looked_at.measured.sample_count if fisher else None,
+        quantized_on_fewer=on_fewer,
     )
 
 
 def _partial_sweep(
     session: Session, case: Case, options: SensitivityOptions, fisher: Mapping[str, float], quantized: Score
-) -> tuple[SensitivityRow, ...]:
-    """Rows of all layers, some of them measured: on top of the estimate, and drawn at random.
+) -> tuple[tuple[SensitivityRow, ...], tuple[Score, ...]]:
+    """Rows of all layers, some of them measured: on top of the estimate, and drawn at random. With the network with all
+    quantizers on, on the same samples, where it is harmed.
 
     More of the order are measured while one of the last few costs a part of the loss by itself. Where some of the
     samples do not tell whether a layer costs half of the loss, more of them do.
@@ -122,25 +124,42 @@ def _partial_sweep(
         left = [name for name in order if name not in measured]
         is_heavy = any(share_of_loss(measured[name], quantized) > 0.0 for name in last)
         wanted = set(left[:SAMPLED]) if is_heavy else set()
+    whole, on_fewer = case if part == "both" else part_only(case, part), dict[int, Score]()
     near = list(measured) if harm_of(quantized).verdict != "healthy" else []
     for samples in (*ALONE_SAMPLES[1:], case.measured.sample_count):
         more = on_some(case, samples)
         if more.measured.sample_count == looked_at.measured.sample_count:
             continue
-        near, looked_at = [name for name in near if _may_be_half(measured[name], quantized)], more
+        if near:
+            known, _ = session.score([replace(whole, measured=looked_at.measured)], "quantized network", keeps=True)
+            on_fewer[looked_at.measured.sample_count] = known[0].score
+        same = on_fewer.get(looked_at.measured.sample_count, quantized)
+        near, looked_at = [name for name in near if _may_be_half(measured[name], quantized, same)], more
         some = [replace(cases[name], measured=more.measured) for name in near]
         scored, _ = session.score(some, "layers one by one", keeps=True)
         measured |= {name: one.score for name, one in zip(near, scored, strict=True)}
-    return tuple(SensitivityRow(name, measured.get(name)) for name in names)
+    used = {score.task.sample_count for score in measured.values()}
+    return (
+        tuple(SensitivityRow(name, measured.get(name)) for name in names),
+        tuple(score for count, score in on_fewer.items() if count in used),
+    )
 
 
-def _may_be_half(score: Score, quantized: Score) -> bool:
-    """Whether a layer may cost half of the loss, as far as its samples tell."""
-    judged, whole = score.task.judged, quantized.task.judged
-    if judged is None or whole is None or not math.isfinite(whole.loss):
-        return abs(share_of_loss(score, quantized) - 0.5) <= DECIDED
-    doubt = DOUBT * (judged.loss_interval.high - judged.loss) / whole.loss
-    return whole.loss > whole.limit and not abs(judged.loss / whole.loss - 0.5) > doubt
+def _may_be_half(score: Score, quantized: Score, same: Score) -> bool:
+    """Whether a layer may cost half of the loss, as far as its samples tell.
+
+    Args:
+        quantized: all quantizers on, on all samples; `same` on those of the layer.
+    """
+    judged, whole, there = score.task.judged, quantized.task.judged, same.task.judged
+    if judged is None or whole is None or there is None or not math.isfinite(whole.loss):
+        return abs(share_of_loss(score, quantized, same) - 0.5) <= DECIDED
+    if not whole.loss > whole.limit:
+        return False
+    if not there.loss > there.limit or not math.isfinite(there.loss):
+        return True
+    doubt = DOUBT * (judged.loss_interval.high - judged.loss) / there.loss
+    return not abs(judged.loss / there.loss - 0.5) > doubt
 
 
 def sweep(

@@ -36,7 +36,8 @@ class Sensitivity:
     Attributes:
         part: which quantizers are switched: of weights, of activations, or both.
         rows: layers with quantizers of their own, in graph order.
-        quantized: all quantizers on.
+        quantized: all quantizers on. quantized_on_fewer: the same on the samples of layers that were measured on fewer,
+            where the network is harmed.
         estimate_sample_count: samples behind `fisher`; None where a stored result does not say: then all of them.
         fisher_rank_correlation: Spearman's, between `fisher` and the output SQNR of `alone` (sign turned so that 1 is
             full agreement); NaN when either is missing.
@@ -57,6 +58,7 @@ class Sensitivity:
     notes: tuple[str, ...] = ()
     size: NetworkSize | None = None
     estimate_sample_count: int | None = None
+    quantized_on_fewer: tuple[Score, ...] = ()
 
     @property
     def most_sensitive(self) -> tuple[SensitivityRow, ...]:
@@ -73,10 +75,13 @@ class Sensitivity:
     def share_of_loss(self, row: SensitivityRow) -> float:
         """How much of what the whole network loses the quantizers of one layer cost alone, 0 to 1.
 
-        Of the figure by which the network is judged; otherwise of the noise power at the output that lost most. NaN
-        where the whole network is within its limit, or the layer was not measured; 0 where its loss is within noise.
+        Of the figure by which the network is judged; otherwise of the noise power at the output that lost most, both on
+        the samples of the layer. NaN where the whole network is within its limit, or the layer was not measured; 0
+        where its loss is within noise.
         """
-        return share_of_loss(row.alone, self.quantized)
+        count = row.alone.task.sample_count if row.alone is not None else 0
+        same = next((score for score in self.quantized_on_fewer if score.task.sample_count == count), None)
+        return share_of_loss(row.alone, self.quantized, same)
 
     @property
     def heaviest(self) -> tuple[SensitivityRow, ...]:
@@ -86,16 +91,25 @@ class Sensitivity:
         return tuple(row for _, row in ordered)
 
 
-def share_of_loss(own: Score | None, whole: Score) -> float:
-    """See `Sensitivity.share_of_loss`: of one layer alone, and of the network with all quantizers on."""
+def share_of_loss(own: Score | None, whole: Score, same: Score | None = None) -> float:
+    """See `Sensitivity.share_of_loss`: of one layer alone, and of the network with all quantizers on.
+
+    Args:
+        same: of that network on the samples of the layer, where these are not all.
+    """
     if own is None:
         return math.nan
+    same = same if same is not None else whole
     if own.task.judged is None or whole.task.judged is None:
         if not whole.output_sqnr_db < SQNR_LIMIT_DB or math.isnan(own.output_sqnr_db):
             return math.nan
-        return min(math.pow(10.0, (whole.output_sqnr_db - own.output_sqnr_db) / 10.0), 1.0)
+        whole_db = same.output_sqnr_db if not math.isnan(same.output_sqnr_db) else whole.output_sqnr_db
+        return min(math.pow(10.0, (whole_db - own.output_sqnr_db) / 10.0), 1.0)
     alone, total = own.task.judged, whole.task.judged
     if not total.loss > total.limit:
         return math.nan
+    there = same.task.judged if same.task.judged is not None else total
     is_sure = alone.loss_interval.low > 0.0 and alone.loss > alone.limit
-    return min(alone.loss / total.loss, 1.0) if is_sure and not math.isinf(total.loss) else 0.0
+    if not is_sure or math.isinf(total.loss) or math.isinf(there.loss):
+        return 0.0
+    return min(alone.loss / there.loss, 1.0) if there.loss > 0.0 else 1.0

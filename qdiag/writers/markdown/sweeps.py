@@ -77,10 +77,15 @@ def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     rows: list[tuple[str, ...]] = []
     for point in sorted(diagnosis.bits, key=lambda point: point.bits):
         judged = [text(value_words(criterion, level(point.score, criterion)))] if criterion is not None else []
-        seen = [f"{counts[point.bits]:,}"] if counts else []
+        seen = _samples(point.score, criterion) if counts else []
         rows.append((str(point.bits), *judged, text(value_words(None, point.score.output_sqnr_db)), *seen))
     own = [f"{text(criterion.name)} #"] if criterion is not None else []
-    header = ("bits of weights and activations #", *own, f"{WEAKEST_SQNR} #", *(["samples #"] if counts else []))
+    header = (
+        "bits of weights and activations #",
+        *own,
+        f"{WEAKEST_SQNR} #",
+        *(_sample_columns(criterion) if counts else []),
+    )
     words = other_widths_words(diagnosis.measurement.scheme)
     intro = (text(words[:1].upper() + words[1:]),) if words else ()
     return section("Bits", *((*intro, table(header, rows), *pictures_of(links, "bits")) if rows else ()))

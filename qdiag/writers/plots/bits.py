@@ -74,9 +74,15 @@ def _draw_task(
     if any(ends is not None for ends in bounds.values()):
         change = "drop" if criterion.higher_is_better else "rise"
         handles.append(Line2D([], [], color=BLUE, linewidth=1.2, label=f"95 % interval of the {change}"))
-    reference = next((v for p in points if not math.isnan(v := float_level(p.score.task, criterion))), math.nan)
+    there = {point.bits: float_level(point.score.task, criterion) for point in points}
+    there = {bits: value for bits, value in there.items() if math.isfinite(value)}
+    reference = next(iter(there.values()), math.nan)
     values = [value for _, value in known]
-    if math.isfinite(reference):
+    if len(set(there.values())) > 1:  # widths that were measured on different samples
+        axes.plot(list(there), list(there.values()), "_", color="black", markersize=16)
+        handles.append(Line2D([], [], color="black", marker="_", linestyle="none", label="float, same samples"))
+        values.extend(there.values())
+    elif math.isfinite(reference):
         axes.axhline(reference, color="black", linestyle="--", linewidth=1.0)
         label = short_label(f"float: {value_words(criterion, reference)}")
         handles.append(Line2D([], [], color="black", linestyle="--", label=label))

@@ -13,7 +13,7 @@ from qdiag.core.causes.score import Score
 from qdiag.core.measures.sensitivity import Sensitivity
 from qdiag.core.measures.task import loss_between
 from qdiag.reading.words.layers import shorten
-from qdiag.reading.words.task.figures import axis_label, change_unit, level, noun
+from qdiag.reading.words.task.figures import axis_label, change_unit, float_level, level, noun
 from qdiag.writers.plots.drawing.figure import BLUE, GREY, ORANGE, VERMILION
 from qdiag.writers.plots.drawing.frame import empty_figure, legend_below, new_figure, plain, short_label, title
 from qdiag.writers.plots.drawing.layer_axis import figure_width, label_layers, names_height
@@ -46,9 +46,8 @@ def sensitivity_figure(sensitivity: Sensitivity) -> Figure:
             return math.nan
         return loss_between(criterion, reference=over, simulated=level(score, criterion))
 
-    float_value = judged.reference if judged is not None else math.nan
     alone_db = [row.alone.output_sqnr_db if row.alone else math.nan for row in rows]
-    alone_task = [costs(row.alone, float_value) for row in rows]
+    alone_task = [costs(row.alone, float_level(row.alone.task, criterion)) if row.alone else math.nan for row in rows]
     but_db = [row.all_but.output_sqnr_db - whole.output_sqnr_db if row.all_but else math.nan for row in rows]
     but_task = [-costs(row.all_but, whole.task_value) for row in rows]
     unit = change_unit(criterion)
