@@ -50,6 +50,7 @@ def diagnosis_layer_frame(diagnosis: Diagnosis) -> pd.DataFrame:
             scores: list[Score | None] = [getattr(rows.get(name), kind, None) for name in names]
             frame[f"{kind}_output_sqnr_db"] = [known(s.output_sqnr_db) if s else None for s in scores]
             frame[f"{kind}_task_value"] = [known(s.task_value) if s else None for s in scores]
+            frame[f"{kind}_sample_count"] = [s.task.sample_count if s else None for s in scores]
         frame["fisher"] = [known(rows[name].fisher) if name in rows else None for name in names]
     return frame
 

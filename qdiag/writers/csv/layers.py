@@ -21,6 +21,12 @@ def layer_frame(measurement: Measurement) -> pd.DataFrame:
     frame = pd.DataFrame(
         [{**_columns(row), "op": op_words(row.record), **_formats(measurement, row.record, by_name)} for row in rows]
     )
+    few, whole = measurement.layer_sample_count, measurement.data.measured_count
+    if few is not None:
+        of_few = [row.record.on_fewer for row in rows]
+        frame["sample_count"] = [few if own is None else whole for own in of_few]
+        frame["on_fewer_local_sqnr_db"] = [own.local.sqnr_db if own else None for own in of_few]
+        frame["on_fewer_propagated_sqnr_db"] = [own.propagated.sqnr_db if own else None for own in of_few]
     if any(record.arithmetic is not None for record in measurement.records):
         frame["arithmetic_sqnr_db"] = [
             own.sqnr_db if (own := row.record.arithmetic) is not None else None for row in rows

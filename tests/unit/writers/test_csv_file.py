@@ -1,11 +1,13 @@
 import io
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from qdiag.core.measures.records import LayerErrorSums
 from qdiag.writers.csv.layers import layer_csv, range_csv
-from tests.measurements import awkward_measurement, measurement, range_report, small_records
+from tests.measurements import awkward_measurement, measurement, range_report, small_records, sums
 
 
 def test_one_row_per_layer_in_graph_order() -> None:
@@ -41,3 +43,15 @@ def test_ranges_hold_weights_and_activations() -> None:
     wide = frame[(frame["layer"] == "blocks.0.dw") & (frame["role"] == "weight")].iloc[0]
     assert (wide["min"], wide["max"], wide["channel_count"]) == (-30.0, 30.0, 2)
     assert {"p0.01", "p50", "p99.99"} <= set(frame.columns)
+
+
+def test_layers_that_were_measured_on_some_samples_say_on_how_many() -> None:
+    first, *others = small_records()
+    few = replace(first, on_fewer=LayerErrorSums(sums(21.0), sums(22.0)))
+    found = replace(measurement((few, *others)), layer_sample_count=64)
+    frame = pd.read_csv(io.StringIO(layer_csv(found)))
+    assert list(frame["sample_count"]) == [found.data.measured_count] + [64] * len(others)
+    assert frame.loc[0, "on_fewer_local_sqnr_db"] == pytest.approx(21.0)
+    assert frame.loc[0, "on_fewer_propagated_sqnr_db"] == pytest.approx(22.0)
+    assert frame["on_fewer_local_sqnr_db"].isna().sum() == len(others)
+    assert "sample_count" not in pd.read_csv(io.StringIO(layer_csv(measurement())))

@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
+from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import Diagnosis
 from qdiag.core.measures.error_sums import ErrorSums
 from qdiag.core.measures.records import LOSSES
@@ -317,3 +318,30 @@ def test_weights_without_percentiles_are_drawn_by_their_ends() -> None:
 
     assert "weights, min to max" in legend_labels(ranges_figure(range_report_of(diagnosis())))
     assert "weights, 0.1 % to 99.9 %" in legend_labels(ranges_figure(range_report()))
+
+
+def on_other_samples(score: Score, reference: float) -> Score:
+    """On 32 samples, on which the float network has another figure."""
+    judged = score.task.judged
+    assert judged is not None
+    figures = (replace(judged, reference=reference), *score.task.figures[1:])
+    return replace(score, task=replace(score.task, sample_count=32, figures=figures))
+
+
+def test_what_a_layer_costs_is_drawn_against_the_float_network_on_the_same_samples() -> None:
+    sweep = diagnosis().sensitivity
+    assert sweep is not None and sweep.rows[0].alone is not None
+    alone = on_other_samples(sweep.rows[0].alone, 90.0)
+    figure = sensitivity_figure(replace(sweep, rows=(replace(sweep.rows[0], alone=alone), *sweep.rows[1:])))
+    bar = figure.axes[1].patches[0]
+    assert isinstance(bar, Rectangle) and bar.get_height() == pytest.approx(90.0 - alone.task_value)
+
+
+def test_widths_on_different_samples_have_the_float_network_of_each() -> None:
+    found = diagnosis()
+    point, *points = found.bits
+    some = replace(found, bits=(replace(point, score=on_other_samples(point.score, 90.0)), *points))
+    assert "float, same samples" in legend_labels(bits_figure(some))
+    assert "float, same samples" not in legend_labels(bits_figure(found))
+    marks = next(line for line in bits_figure(some).axes[0].lines if line.get_marker() == "_")
+    assert 90.0 in list(marks.get_ydata())

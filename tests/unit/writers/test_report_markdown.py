@@ -174,7 +174,9 @@ def test_sweeps_say_on_how_many_samples_where_these_differ() -> None:
     assert "higher is better, measured on 64 of 500 samples.<span" in html_report(few)
     assert "higher is better.<span" in page
     unlabelled = on_some_samples(unlabelled_diagnosis())
-    assert "| samples |" in markdown_report(unlabelled) and "float network, same samples" not in markdown_report(unlabelled)
+    assert "| samples |" in markdown_report(unlabelled) and "float network, same samples" not in markdown_report(
+        unlabelled
+    )
 
 
 def test_a_refused_repair_is_a_row_with_its_reason() -> None:
