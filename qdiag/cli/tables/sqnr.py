@@ -13,7 +13,7 @@ from qdiag.cli.tables.sqnr_header import sqnr_header
 from qdiag.core.measures.measurement import Measurement
 from qdiag.reading.layers.columns import LAYER, LOSS_WORDS, LayerColumn, layer_columns, loss_columns
 from qdiag.reading.layers.entry import LayerEntry, measured_entries
-from qdiag.reading.layers.weakest import propagated_words, weakest_words
+from qdiag.reading.layers.weakest import drop_words, propagated_words, weakest_words
 from qdiag.reading.words.layer_row import BELOW_EXPECTED_DB, LayerRow, weakest, worst_first
 from qdiag.reading.words.task.harm import LOST_OUTPUT, measured_harm, measured_harm_words
 
@@ -67,8 +67,9 @@ def legend(sort: SortKey) -> str:
 
 def footer_lines(measurement: Measurement, rows: Sequence[LayerRow]) -> list[Text]:
     """The weakest layer, where the propagated SQNR becomes low, and what the network lost."""
-    sentences = weakest_words(rows), propagated_words(measurement, rows), measured_harm_words(measurement)
-    return [Text(sentence) for sentence in sentences]
+    drops = drop_words(measurement, rows)
+    sentences = weakest_words(rows), propagated_words(measurement, rows), drops, measured_harm_words(measurement)
+    return [Text(sentence) for sentence in sentences if sentence]
 
 
 def next_step(measurement: Measurement, rows: Sequence[LayerRow]) -> str:

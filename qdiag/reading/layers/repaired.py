@@ -9,6 +9,7 @@ from qdiag.core.listed import listed
 from qdiag.core.measures.records import OpRecord
 from qdiag.reading.layer_names import layer_named
 from qdiag.reading.layers.columns import TABLE_WORDS
+from qdiag.reading.layers.weakest import drop_words
 from qdiag.reading.words.layer_row import layer_rows, weakest, worst_first
 from qdiag.reading.words.numbers import decibel_words, number
 from qdiag.reading.words.task.sample_counts import layers_on, on_words
@@ -51,7 +52,8 @@ def repaired_title(diagnosis: Diagnosis) -> str:
 def table_words(diagnosis: Diagnosis) -> str:
     """Above or below every table of layers in a report: what its columns are, and on how many samples."""
     on, after = layers_on(diagnosis.measurement), repaired_on(diagnosis)
-    measured = f" Measured {on}." if on else ""
+    drops = drop_words(diagnosis.measurement, layer_rows(diagnosis.measurement.records))
+    measured = " ".join(filter(None, (f" Measured {on}." if on else "", drops)))
     if diagnosis.repaired_network is None:
         return TABLE_WORDS + measured
     apart = f", {after or 'on all samples'}" if after != on else ""

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest_output
 from qdiag.reading.layer_names import layer_named
 from qdiag.reading.words.layer_row import LayerRow, weakest
-from qdiag.reading.words.numbers import decibel_words, number
+from qdiag.reading.words.numbers import count_noun, decibel_words, number
 
 LOW_SQNR_DB = 20.0
 """Noise of a tenth of the signal's amplitude: named in a sentence, not a verdict."""
@@ -48,6 +49,18 @@ def propagated_words(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
         f"Propagated SQNR stays at {LOW_SQNR_DB:g} dB or above; lowest at {layer_named(lowest.record.name)}: "
         f"{decibel_words(lowest.propagated_db)}."
     )
+
+
+def drop_words(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
+    """`The drop at pool is that on 64 samples, on which the layers that feed it were measured too.`; empty where every
+    drop is that of the figures beside it.
+    """
+    names = [row.record.name for row in rows if row.is_drop_on_fewer and not math.isnan(row.drop_db)]
+    if not names or measurement.layer_sample_count is None:
+        return ""
+    samples = count_noun(measurement.layer_sample_count, "sample")
+    feeding = "the layers that feed it were" if len(names) == 1 else "the layers that feed them were"
+    return f"The drop at {listed(names, 3)} is that on {samples}, on which {feeding} measured too."
 
 
 def _beside_inputs(row: LayerRow, few: int | None) -> str:

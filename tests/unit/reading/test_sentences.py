@@ -15,7 +15,7 @@ from qdiag.core.measures.task import TOP_1, Interval, PairedCounts
 from qdiag.pipeline.notes import sample_notes
 from qdiag.reading.diagnosis import read
 from qdiag.reading.layer_names import counted_places, layer_named, layers_named
-from qdiag.reading.layers.weakest import propagated_words, weakest_words
+from qdiag.reading.layers.weakest import drop_words, propagated_words, weakest_words
 from qdiag.reading.sequence import sequence_rows
 from qdiag.reading.words.causes import cause_line, headline
 from qdiag.reading.words.evidence import evidence_words
@@ -176,6 +176,9 @@ def test_a_layer_behind_an_exact_input_is_not_set_against_it_in_decibels() -> No
     few = replace(second, on_fewer=LayerErrorSums(second.local, second.propagated))
     some = replace(measurement((first, few)), layer_sample_count=64)
     assert propagated_words(some, layer_rows(some.records)) == f"{below} on 64 samples, where both were measured."
+    told = "The drop at 6 is that on 64 samples, on which the layers that feed it were measured too."
+    assert drop_words(some, layer_rows(some.records)) == told
+    assert drop_words(measurement(close), layer_rows(close)) == ""
     assert weakest_words(layer_rows(close)).startswith("The lowest local SQNR is 8.0 dB, at layer 6")
 
 
