@@ -10,9 +10,15 @@ from itertools import accumulate
 from qdiag.batches import Batches
 
 
+def uneven_sizes(batches: Batches) -> Sequence[int] | None:
+    """Samples of each batch, where others than the last one are smaller than a full one; None where all are full."""
+    sizes: Sequence[int] | None = getattr(batches, "batch_sizes", None)
+    return sizes
+
+
 def batch_sizes(batches: Batches) -> Sequence[int]:
     """Samples of each batch, in order."""
-    own: Sequence[int] | None = getattr(batches, "batch_sizes", None)
+    own = uneven_sizes(batches)
     if own is not None:
         return own
     size, count = max(batches.batch_size, 1), batches.sample_count
@@ -21,20 +27,20 @@ def batch_sizes(batches: Batches) -> Sequence[int]:
 
 def batch_count(batches: Batches) -> int:
     """How many batches there are."""
-    own: Sequence[int] | None = getattr(batches, "batch_sizes", None)
+    own = uneven_sizes(batches)
     return -(-batches.sample_count // max(batches.batch_size, 1)) if own is None else len(own)
 
 
 def samples_before(batches: Batches, number: int) -> int:
     """Samples of all batches before the one of this number."""
-    own: Sequence[int] | None = getattr(batches, "batch_sizes", None)
+    own = uneven_sizes(batches)
     if own is not None:
         return sum(own[:number])
     return min(number * max(batches.batch_size, 1), batches.sample_count)
 
 
 def uneven(sizes: Sequence[int], full: int) -> Sequence[int] | None:
-    """Themselves, where others than the last one are smaller than a full batch; None where they are not."""
+    """Themselves, where `uneven_sizes` gives them; None where it does not."""
     return sizes if any(size < full for size in sizes[:-1]) else None
 
 

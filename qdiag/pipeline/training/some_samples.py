@@ -21,7 +21,7 @@ class EveryNth(RewrittenBatches):
 
     @property
     def batch_sizes(self) -> None:
-        """About those of the batches that the samples come from."""
+        """Not known before the samples are read; taken for full."""
 
     def name(self, position: int) -> str:
         """That of the stored sample."""

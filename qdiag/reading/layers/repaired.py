@@ -16,7 +16,7 @@ from qdiag.reading.words.task.sample_counts import layers_on, on_words
 
 _TOLD = 3
 SAME_DB = 0.5
-"""Smaller differences are not told: few samples are run through the repaired network."""
+"""Smaller differences are not told."""
 
 
 def with_repairs(diagnosis: Diagnosis) -> Diagnosis | None:
@@ -53,11 +53,10 @@ def table_words(diagnosis: Diagnosis) -> str:
     """Above or below every table of layers in a report: what its columns are, and on how many samples."""
     on, after = layers_on(diagnosis.measurement), repaired_on(diagnosis)
     drops = drop_words(diagnosis.measurement, layer_rows(diagnosis.measurement.records))
-    measured = " ".join(filter(None, (f" Measured {on}." if on else "", drops)))
-    if diagnosis.repaired_network is None:
-        return TABLE_WORDS + measured
     apart = f", {after or 'on all samples'}" if after != on else ""
-    return f"{TABLE_WORDS} Local, repaired: the local SQNR of the layer in the repaired network{apart}.{measured}"
+    repaired = f"Local, repaired: the local SQNR of the layer in the repaired network{apart}."
+    sentences = TABLE_WORDS, repaired if diagnosis.repaired_network else "", f"Measured {on}." if on else "", drops
+    return " ".join(filter(None, sentences))
 
 
 def repaired_words(diagnosis: Diagnosis, *, change: str = "") -> str:

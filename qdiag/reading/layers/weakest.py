@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from qdiag.core.listed import listed
 from qdiag.core.measures.measurement import Measurement, lowest_sqnr_db, weakest_output
-from qdiag.reading.layer_names import layer_named
+from qdiag.reading.layer_names import layer_named, layers_named
 from qdiag.reading.words.layer_row import LayerRow, weakest
 from qdiag.reading.words.numbers import count_noun, decibel_words, number
 
@@ -52,15 +51,16 @@ def propagated_words(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
 
 
 def drop_words(measurement: Measurement, rows: Sequence[LayerRow]) -> str:
-    """`The drop at pool is that on 64 samples, on which the layers that feed it were measured too.`; empty where every
+    """`The drop at pool is that on the 64 samples on which the layers that feed it were measured.`; empty where every
     drop is that of the figures beside it.
     """
     names = [row.record.name for row in rows if row.is_drop_on_fewer and not math.isnan(row.drop_db)]
     if not names or measurement.layer_sample_count is None:
         return ""
-    samples = count_noun(measurement.layer_sample_count, "sample")
-    feeding = "the layers that feed it were" if len(names) == 1 else "the layers that feed them were"
-    return f"The drop at {listed(names, 3)} is that on {samples}, on which {feeding} measured too."
+    samples, fed = count_noun(measurement.layer_sample_count, "sample"), "it" if len(names) == 1 else "them"
+    return (
+        f"The drop at {layers_named(names)} is that on the {samples} on which the layers that feed {fed} were measured."
+    )
 
 
 def _beside_inputs(row: LayerRow, few: int | None) -> str:
@@ -74,5 +74,5 @@ def _beside_inputs(row: LayerRow, few: int | None) -> str:
     own = row.record.compared.propagated.sqnr_db if row.is_drop_on_fewer else row.propagated_db
     if own + row.drop_db >= _EXACT_DB:
         return ", although what feeds it is exact"
-    on = f" on {few} samples, where both were measured" if row.is_drop_on_fewer and few is not None else ""
+    on = f" on the {few} samples on which both were measured" if row.is_drop_on_fewer and few is not None else ""
     return f", {row.drop_db:.1f} dB below what feeds it{on}"

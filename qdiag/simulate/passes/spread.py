@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from qdiag.batches import Batch, Batches, RewrittenBatches, batches_between
-from qdiag.distributed.batch_sizes import batch_count, batch_sizes, place_of, uneven
+from qdiag.distributed.batch_sizes import batch_count, batch_sizes, place_of, uneven, uneven_sizes
 
 
 def spread_over(batches: Batches, samples: int) -> frozenset[int]:
     """Numbers of as few batches as hold so many samples; those for half as many are among them."""
-    sizes: Sequence[int] | None = getattr(batches, "batch_sizes", None)
+    sizes = uneven_sizes(batches)
     if sizes is not None:
         return _spread_over_uneven(sizes, samples)
     count, wanted = batch_count(batches), -(-samples // max(batches.batch_size, 1))
@@ -72,7 +72,7 @@ class SpreadBatches(RewrittenBatches):
     @property
     def batch_sizes(self) -> Sequence[int] | None:
         """See `qdiag.distributed.batch_sizes`."""
-        sizes: Sequence[int] | None = getattr(self.inner, "batch_sizes", None)
+        sizes = uneven_sizes(self.inner)
         return uneven([sizes[i] for i in self.numbers], self.batch_size) if sizes is not None else None
 
     def name(self, position: int) -> str:

@@ -1,7 +1,6 @@
 """What the templates show of one diagnosis, beyond what it says itself."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qdiag.core.causes.ranking import Ranking
@@ -20,7 +19,7 @@ from qdiag.reading.words.layers import other_widths_words
 from qdiag.reading.words.network_end import network_end_words
 from qdiag.reading.words.preprocessing import preprocessing_warning
 from qdiag.reading.words.task.figures import float_level, level
-from qdiag.reading.words.task.sample_counts import bits_sample_counts, is_on_few, layers_on, sweep_words
+from qdiag.reading.words.task.sample_counts import are_on_different, is_on_few, layers_on, sweep_words
 from qdiag.writers.html.deployed_view import DeployedView, deployed_view
 from qdiag.writers.html.filters import capitalize_first
 from qdiag.writers.html.layer_view import LayerView, layer_views
@@ -132,9 +131,9 @@ class RunView:
         return sweep_words(self.diagnosis.sensitivity) if self.diagnosis.sensitivity is not None else ""
 
     @property
-    def bits_sample_counts(self) -> Mapping[int, int]:
-        """On how many samples each width was measured, where these differ."""
-        return bits_sample_counts(self.diagnosis.bits)
+    def has_bits_on_few(self) -> bool:
+        """Other widths were measured on fewer samples than the network."""
+        return are_on_different(self.diagnosis.bits)
 
     @property
     def layers_on(self) -> str:

@@ -16,7 +16,7 @@ from qdiag.reading.words.size import size_words
 from qdiag.reading.words.stored_ranges import stored_range_lines
 from qdiag.reading.words.task.choice import judged_words
 from qdiag.reading.words.task.figures import WEAKEST_SQNR, float_level, level, value_words
-from qdiag.reading.words.task.sample_counts import bits_sample_counts, is_on_few, sweep_words
+from qdiag.reading.words.task.sample_counts import are_on_different, is_on_few, sweep_words
 from qdiag.writers.markdown.text import PictureLink, code, pictures_of, section, table, text
 
 _ROWS = 8
@@ -73,18 +73,18 @@ def _samples(score: Score | None, criterion: Criterion | None) -> list[str]:
 
 def bits_section(diagnosis: Diagnosis, links: Sequence[PictureLink]) -> str:
     """Other widths of all weights and activations."""
-    criterion, counts = diagnosis.ranking.criterion, bits_sample_counts(diagnosis.bits)
+    criterion, has_counts = diagnosis.ranking.criterion, are_on_different(diagnosis.bits)
     rows: list[tuple[str, ...]] = []
     for point in sorted(diagnosis.bits, key=lambda point: point.bits):
         judged = [text(value_words(criterion, level(point.score, criterion)))] if criterion is not None else []
-        seen = _samples(point.score, criterion) if counts else []
+        seen = _samples(point.score, criterion) if has_counts else []
         rows.append((str(point.bits), *judged, text(value_words(None, point.score.output_sqnr_db)), *seen))
     own = [f"{text(criterion.name)} #"] if criterion is not None else []
     header = (
         "bits of weights and activations #",
         *own,
         f"{WEAKEST_SQNR} #",
-        *(_sample_columns(criterion) if counts else []),
+        *(_sample_columns(criterion) if has_counts else []),
     )
     words = other_widths_words(diagnosis.measurement.scheme)
     intro = (text(words[:1].upper() + words[1:]),) if words else ()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from qdiag.core.diagnosis import BitsPoint
 from qdiag.core.measures.measurement import Measurement
 from qdiag.reading.words.task.figures import reference_words
-from qdiag.reading.words.task.sample_counts import bits_sample_counts, float_there, losses_on
+from qdiag.reading.words.task.sample_counts import are_on_different, float_there, losses_on
 from tests.diagnoses import diagnosis
 
 
@@ -43,5 +43,5 @@ def test_widths_that_were_measured_on_different_samples_say_on_how_many() -> Non
     point = BitsPoint(8, diagnosis().ranking.before)
     few = replace(point.score.task, sample_count=64)
     other = BitsPoint(4, replace(point.score, task=few))
-    assert bits_sample_counts((other, point)) == {4: 64, 8: point.score.task.sample_count}
-    assert bits_sample_counts((point,)) == bits_sample_counts(()) == {}
+    assert are_on_different((other, point))
+    assert not are_on_different((point,)) and not are_on_different((point, replace(point, bits=4)))

@@ -175,8 +175,8 @@ def test_a_layer_behind_an_exact_input_is_not_set_against_it_in_decibels() -> No
     first, second = close
     few = replace(second, on_fewer=LayerErrorSums(second.local, second.propagated))
     some = replace(measurement((first, few)), layer_sample_count=64)
-    assert propagated_words(some, layer_rows(some.records)) == f"{below} on 64 samples, where both were measured."
-    told = "The drop at 6 is that on 64 samples, on which the layers that feed it were measured too."
+    assert propagated_words(some, layer_rows(some.records)) == f"{below} on the 64 samples on which both were measured."
+    told = "The drop at layer 6 is that on the 64 samples on which the layers that feed it were measured."
     assert drop_words(some, layer_rows(some.records)) == told
     assert drop_words(measurement(close), layer_rows(close)) == ""
     assert weakest_words(layer_rows(close)).startswith("The lowest local SQNR is 8.0 dB, at layer 6")

@@ -1,6 +1,6 @@
 """On how many samples, and on how many layers, what was not measured in full was measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from qdiag.core.causes.score import Score
 from qdiag.core.diagnosis import BitsPoint
@@ -70,10 +70,9 @@ def is_on_few(sweep: Sensitivity) -> bool:
     return any(score.task.sample_count < sweep.quantized.task.sample_count for score in scores)
 
 
-def bits_sample_counts(bits: Sequence[BitsPoint]) -> Mapping[int, int]:
-    """On how many samples each width was measured; empty where all were on the same number."""
-    counts = {point.bits: point.score.task.sample_count for point in bits}
-    return counts if len(set(counts.values())) > 1 else {}
+def are_on_different(bits: Sequence[BitsPoint]) -> bool:
+    """Some widths were measured on fewer samples than others."""
+    return len({point.score.task.sample_count for point in bits}) > 1
 
 
 def float_there(score: Score) -> str:
